@@ -1,0 +1,178 @@
+"""The methods of class basic, but for publish and ack, which the connection handles on the spot."""
+
+from __future__ import annotations
+
+import base64
+
+from mypy_extensions import i64
+
+from leveret.amqp.methods import (
+    BasicAck,
+    BasicCancel,
+    BasicCancelOk,
+    BasicConsume,
+    BasicConsumeOk,
+    BasicGet,
+    BasicGetEmpty,
+    BasicGetOk,
+    BasicNack,
+    BasicQos,
+    BasicQosOk,
+    BasicRecover,
+    BasicRecoverAsync,
+    BasicRecoverOk,
+    BasicReject,
+    Method,
+)
+from leveret.amqp.reply_codes import (
+    ACCESS_REFUSED,
+    COMMAND_INVALID,
+    NOT_ALLOWED,
+    NOT_IMPLEMENTED,
+    PRECONDITION_FAILED,
+    HardError,
+    SoftError,
+)
+from leveret.broker.arguments import integer_argument
+from leveret.broker.channel import Channel
+from leveret.broker.consumer import Consumer, write_content
+from leveret.broker.direct_reply_to import REPLY_TO, reply_address
+from leveret.broker.queue import Queue
+from leveret.broker.queue_methods import named_queue
+
+
+def handle(channel: Channel, method: Method) -> None:
+    """Handle a method of class basic."""
+    if isinstance(method, BasicAck):
+        channel.ack(tag_of(method.delivery_tag), method.multiple)
+    elif isinstance(method, BasicNack):
+        channel.reject(tag_of(method.delivery_tag), method.multiple, method.requeue)
+    elif isinstance(method, BasicReject):
+        channel.reject(tag_of(method.delivery_tag), False, method.requeue)
+    elif isinstance(method, BasicGet):
+        get(channel, method)
+    elif isinstance(method, BasicConsume):
+        consume(channel, method)
+    elif isinstance(method, BasicCancel):
+        channel.cancel(method.consumer_tag)
+        if not method.nowait:
+            channel.send(BasicCancelOk(method.consumer_tag))
+    elif isinstance(method, BasicQos):
+        qos(channel, method)
+    elif isinstance(method, BasicRecoverAsync):
+        recover(channel, method.requeue)
+    elif isinstance(method, BasicRecover):
+        recover(channel, method.requeue)
+        channel.send(BasicRecoverOk())
+    else:
+        raise HardError(COMMAND_INVALID, f"unexpected method {method.name}")
+
+
+def tag_of(unsigned: int) -> i64:
+    """A delivery tag from the wire; those of 2**63 and more, which are never given, become negative."""
+    return i64(unsigned if unsigned < 1 << 63 else unsigned - (1 << 64))
+
+
+def recover(channel: Channel, requeue: bool) -> None:
+    """Put all unacked deliveries of the channel back. Redelivering to the same consumer (requeue false) is
+    RabbitMQ's 540.
+    """
+    if not requeue:
+        raise HardError(NOT_IMPLEMENTED, "requeue=false")
+    channel.requeue_unacked()
+
+
+def qos(channel: Channel, method: BasicQos) -> None:
+    """Set the prefetch of the channel (global) or of each of its consumers; 0 means no limit. Both act at once.
+
+    In RabbitMQ the prefetch of a consumer holds for consumers to come alone. Celery on RabbitMQ 4 changes it while
+    it consumes and counts on being obeyed, so here it holds for the running ones too, until the next basic.consume
+    shows that it was meant for a newcomer.
+    """
+    if method.prefetch_size:
+        raise HardError(NOT_IMPLEMENTED, f"prefetch_size!=0 ({method.prefetch_size})")
+    if method.global_:
+        channel.prefetch = method.prefetch_count
+    else:
+        channel.consumer_prefetch = method.prefetch_count
+        for consumer in channel.consumers.values():
+            if not consumer.no_ack:
+                consumer.prefetch = method.prefetch_count
+    channel.unpark()
+    channel.send(BasicQosOk())
+
+
+def get(channel: Channel, method: BasicGet) -> None:
+    """Fetch one message, whatever the prefetch."""
+    queue = named_queue(channel, channel.connection.vhost_opened(), method.queue)
+    if queue.ready_count() == 0:
+        channel.send(BasicGetEmpty())
+        return
+    message, position, redelivered = queue.take()
+    tag = channel.deliver_got(message, queue, position, method.no_ack)
+    address = message.address
+    channel.send(BasicGetOk(tag, redelivered, address.exchange, address.routing_key, queue.ready_count()))
+    write_content(channel, message)
+
+
+def consume(channel: Channel, method: BasicConsume) -> None:
+    """Subscribe to a queue (SoftError 403, 404, 405, 406; HardError 530 for a tag that is in use)."""
+    connection = channel.connection
+    vhost = connection.vhost_opened()
+    tag = method.consumer_tag
+    if tag in channel.consumers:
+        raise HardError(NOT_ALLOWED, f"attempt to reuse consumer tag '{tag}'")
+    if tag == "":
+        random = connection.broker.random_octets(16)
+        tag = "amq.ctag-" + base64.urlsafe_b64encode(random).decode().rstrip("=")
+    if method.queue == REPLY_TO:
+        consume_replies(channel, method, tag)
+        return
+    queue = named_queue(channel, vhost, method.queue)
+    what = f"queue '{queue.name}' in vhost '{vhost.name}'"
+    priority = integer_argument(method.arguments, "x-priority", what) or 0
+    check_not_in_exclusive_use(channel, queue)
+    if method.exclusive and queue.consumers:
+        raise SoftError(ACCESS_REFUSED, f"{what} in exclusive use")
+    for other in channel.consumers.values():
+        other.prefetch = other.declared_prefetch
+    consumer = Consumer(
+        channel,
+        queue,
+        tag,
+        method.no_ack,
+        method.exclusive,
+        channel.consumer_prefetch,
+        priority,
+        method.arguments,
+    )
+    channel.consumers[tag] = consumer
+    if not method.nowait:
+        channel.send(BasicConsumeOk(tag))
+    queue.add_consumer(consumer)
+
+
+def check_not_in_exclusive_use(channel: Channel, queue: Queue) -> None:
+    """SoftError 403 if another consumer has the queue to itself."""
+    if queue.exclusive_consumer is not None:
+        vhost = channel.connection.vhost_opened()
+        raise SoftError(ACCESS_REFUSED, f"queue '{queue.name}' in vhost '{vhost.name}' in exclusive use")
+
+
+def consume_replies(channel: Channel, method: BasicConsume, tag: str) -> None:
+    """Subscribe to direct reply-to: one such consumer for each channel, without acknowledgements."""
+    if not method.no_ack:
+        raise SoftError(PRECONDITION_FAILED, "reply consumer cannot acknowledge")
+    if channel.reply_queue is not None:
+        raise SoftError(PRECONDITION_FAILED, "reply consumer already set")
+    connection = channel.connection
+    vhost = connection.vhost_opened()
+    address = reply_address(connection.broker.random_octets(16))
+    queue = Queue(address, False, True, connection, {}, vhost.touched)
+    consumer = Consumer(channel, queue, tag, True, False, 0, 0, method.arguments)
+    vhost.add_reply_queue(queue)
+    channel.reply_queue = queue
+    channel.consumers[tag] = consumer
+    if not method.nowait:
+        channel.send(BasicConsumeOk(tag))
+    queue.add_consumer(consumer)

@@ -1,0 +1,107 @@
+"""The broker: everything that connections share, and the tick.
+
+The owner feeds the connections whatever arrived, then calls `end_tick`: queues deliver, confirms go out, and
+`dirty` lists the connections that have output to take. Nothing is delivered or confirmed in between, so a tick's
+work is done in runs.
+
+Clocks and randomness come from outside, so that a test can hold them still.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from typing import Final
+
+from leveret.amqp.field_table import Table, table_from_python
+from leveret.broker.channel import Channel
+from leveret.broker.connection import Connection
+from leveret.broker.queue import Queue
+from leveret.broker.timers import Timers
+from leveret.broker.users import Users
+from leveret.broker.vhost import VirtualHost
+
+# kombu and others choose their ways by product and version: these are the behaviours we follow
+PRODUCT: Final = "RabbitMQ"
+PRODUCT_VERSION: Final = "4.3.5"
+CAPABILITIES: Final = (
+    "publisher_confirms",
+    "exchange_exchange_bindings",
+    "basic.nack",
+    "consumer_cancel_notify",
+    "connection.blocked",
+    "consumer_priorities",
+    "authentication_failure_close",
+    "per_consumer_qos",
+    "direct_reply_to",
+)
+
+
+class Broker:
+    """All state of one broker."""
+
+    def __init__(
+        self,
+        version: str,
+        node: str,
+        wall_clock: Callable[[], float],
+        random_octets: Callable[[int], bytes],
+    ) -> None:
+        self.version: Final = version
+        self.node: Final = node
+        self.wall_clock: Final = wall_clock
+        self.random_octets: Final = random_octets
+        self.started_at: Final = wall_clock()
+        self.timers: Final = Timers()
+        self.users: Final = Users()
+        self.touched: Final[list[Queue]] = []  # queues that may have something to deliver
+        self.confirming: Final[list[Channel]] = []  # channels that owe confirms
+        self.dirty: list[Connection] = []  # connections with output
+        self.connections: Final[dict[Connection, None]] = {}
+        self.vhosts: Final = {"/": VirtualHost("/", self.touched)}
+        self.server_properties: Final = server_properties(version, node)
+
+    def connect(self, peer: str, local: str, from_loopback: bool) -> Connection:
+        """A client connected. Addresses are `host:port`."""
+        connection = Connection(self, peer, local, from_loopback)
+        self.connections[connection] = None
+        return connection
+
+    def end_tick(self) -> None:
+        """Deliver and confirm. Queues that stop because of a full output are touched again when it drains."""
+        touched = self.touched
+        for queue in touched:
+            queue.deliver()
+        touched.clear()
+        confirming = self.confirming
+        for channel in confirming:
+            channel.flush_confirms()
+        confirming.clear()
+
+    def take_dirty(self) -> list[Connection]:
+        """The connections whose output is to be sent."""
+        dirty = self.dirty
+        self.dirty = []
+        return dirty
+
+    def shut_down(self) -> None:
+        """Tell every client that the broker is going."""
+        for connection in list(self.connections):
+            connection.force_close("broker forced connection closure with reason 'shutdown'")
+
+
+def server_properties(version: str, node: str) -> Table:
+    """What connection.start says of us: RabbitMQ's keys for the clients that read them, and our own beside them."""
+    return table_from_python(
+        {
+            "capabilities": dict.fromkeys(CAPABILITIES, True),
+            "cluster_name": node,
+            "copyright": "Copyright the Leveret authors",
+            "information": f"Leveret {version}, licensed under the Apache License 2.0",
+            "platform": f"Python {platform.python_version()}",
+            "product": PRODUCT,
+            "version": PRODUCT_VERSION,
+            "leveret_product": "Leveret",
+            "leveret_version": version,
+        }
+    )

@@ -1,0 +1,301 @@
+"""A channel: the content being assembled, the deliveries not settled yet, confirms, and the consumers.
+
+Settling finds deliveries by their tag in `unacked`. `oldest` is a tag below which none is unacked: acknowledging
+many walks from there, and since it only rises every tag is walked over once, whatever the client acknowledges in
+which order.
+
+After an error the channel is `closing`: it has let go of everything, and ignores what comes until close-ok.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Final
+
+from librt.strings import read_i64_be, write_i64_be
+from mypy_extensions import i64
+
+from leveret.amqp.frame import FRAME_OVERHEAD, content_frames, method_frame, split_content
+from leveret.amqp.methods import BasicCancel, ChannelClose, Method
+from leveret.amqp.reply_codes import PRECONDITION_FAILED, UNEXPECTED_FRAME, AMQPError, HardError, SoftError
+from leveret.broker.consumer import Consumer, Delivery
+from leveret.broker.message import BODY_SIZE_AT, Message
+from leveret.broker.publishing import publish
+from leveret.broker.queue import Queue
+from leveret.broker.routing import Route
+from leveret.broker.transaction import Transaction
+
+if TYPE_CHECKING:
+    from leveret.broker.connection import Connection
+
+MAX_MESSAGE_SIZE: Final[i64] = 128 * 1024 * 1024  # RabbitMQ's limit until 4.0
+
+
+class Channel:
+    """One open channel of a connection."""
+
+    def __init__(self, connection: Connection, number: i64) -> None:
+        self.connection: Final = connection
+        self.number: Final[i64] = number
+        self.number_octets: Final = struct.pack(">H", int(number))
+        self.closing = False
+        self.last_queue = ""  # what an empty queue name means
+        # content being assembled
+        self.route: Route | None = None
+        self.parts: Final[list[bytes]] = []
+        self.body_left: i64 = 0
+        self.oversized = False  # a frame of the content is larger than agreed on
+        # deliveries
+        self.delivery_tag: i64 = 0
+        self.unacked: Final[dict[int, Delivery]] = {}
+        self.oldest: i64 = 1
+        self.consumers_unacked: i64 = 0  # those that the channel's prefetch counts: without basic.get's
+        self.prefetch: i64 = 0  # of the whole channel (basic.qos global)
+        self.consumer_prefetch = 0  # of consumers to come
+        self.flow_active = True
+        self.consumers: Final[dict[str, Consumer]] = {}
+        self.parked: list[Consumer] = []
+        self.reply_queue: Queue | None = None
+        # confirms and transactions
+        self.confirming = False
+        self.publish_tag: i64 = 0
+        self.confirmed_tag: i64 = 0
+        self.transaction: Transaction | None = None
+
+    def send(self, method: Method) -> None:
+        """Write a method to the connection's output."""
+        self.connection.writer.write(method_frame(int(self.number), method.encode()))
+        self.connection.wake()
+
+    # content
+
+    def begin_content(self, route: Route) -> None:
+        """A basic.publish came; header and body follow."""
+        self.route = route
+
+    def content_header(self, frame: bytes, class_id: i64, weight: i64) -> None:
+        """The content header frame that follows a publish; HardError if none is due or it is not basic's."""
+        if self.route is None or self.parts:
+            raise HardError(
+                UNEXPECTED_FRAME,
+                f"expected {'method' if self.route is None else 'content body'}, got content header instead",
+            )
+        if class_id != 60 or weight != 0:
+            raise HardError(
+                UNEXPECTED_FRAME, f"expected content header for class 60, got one for class {class_id} instead"
+            )
+        size = read_i64_be(frame, BODY_SIZE_AT)
+        if size < 0 or size > MAX_MESSAGE_SIZE:
+            self.route = None
+            raise SoftError(
+                PRECONDITION_FAILED,
+                f"message size {int(size) & 0xFFFFFFFFFFFFFFFF} is larger than configured max size {MAX_MESSAGE_SIZE}",
+                60,
+                40,
+            )
+        self.parts.append(frame)
+        self.oversized = False
+        self.body_left = size
+        if size == 0:
+            self._content_complete()
+
+    def content_body(self, frame: bytes) -> None:
+        """A body frame; HardError if none is due or it holds more than the header announced."""
+        if not self.parts:
+            expected = "method" if self.route is None else "content header"
+            raise HardError(UNEXPECTED_FRAME, f"expected {expected}, got content body instead")
+        if len(frame) == FRAME_OVERHEAD:
+            if self.body_left == 0:
+                raise HardError(UNEXPECTED_FRAME, "expected method, got content body instead")
+            return  # says nothing, and is not passed on
+        self.body_left -= len(frame) - FRAME_OVERHEAD
+        if self.body_left < 0:
+            raise HardError(UNEXPECTED_FRAME, "content body is larger than the content header announced")
+        self.oversized = self.oversized or len(frame) > self.connection.frame_max
+        self.parts.append(frame)
+        if self.body_left == 0:
+            self._content_complete()
+
+    def _content_complete(self) -> None:
+        route = self.route
+        assert route is not None
+        content = b"".join(self.parts)
+        if self.oversized:  # RabbitMQ forgives payloads of up to frame_max, but sends none
+            header, body = split_content(content)
+            content = content_frames(int(self.number), header, body, int(self.connection.frame_max))
+        self.parts.clear()
+        self.route = None
+        publish(self, route, content)
+
+    # confirms
+
+    def count_publish(self) -> None:
+        """A message was taken in on a confirming channel: it is confirmed at the end of the tick."""
+        if self.publish_tag == self.confirmed_tag:
+            self.connection.broker.confirming.append(self)
+        self.publish_tag += 1
+
+    def flush_confirms(self) -> None:
+        """Send one basic.ack for everything taken in and not confirmed yet."""
+        count = self.publish_tag - self.confirmed_tag
+        if count == 0 or self.closing:
+            return
+        self.confirmed_tag = self.publish_tag
+        writer = self.connection.writer
+        writer.write(b"\x01" + self.number_octets + b"\x00\x00\x00\x0d\x00\x3c\x00\x50")
+        write_i64_be(writer, self.publish_tag)
+        writer.write(b"\x01\xce" if count > 1 else b"\x00\xce")
+        self.connection.wake()
+
+    # settling
+
+    def ack(self, tag: i64, multiple: bool) -> None:
+        """Settle one delivery, or all up to a tag (0: all there are). SoftError 406 for a tag that isn't unacked."""
+        if self.transaction is not None:
+            for settled_tag, delivery in self.take_unacked(tag, multiple):
+                self.transaction.settle(settled_tag, delivery, False)
+            return
+        unacked = self.unacked
+        if multiple:
+            self._check_unacked(tag)
+            last = tag if tag else self.delivery_tag
+            at = self.oldest
+            while at <= last:
+                delivery_or_none = unacked.get(int(at))
+                if delivery_or_none is not None:
+                    del unacked[int(at)]
+                    delivery_or_none.queue.settle(delivery_or_none)
+                at += 1
+            self.oldest = at
+        else:
+            delivery_or_none = unacked.get(int(tag))
+            if delivery_or_none is None:
+                raise unknown_tag(tag)
+            del unacked[int(tag)]
+            delivery_or_none.queue.settle(delivery_or_none)
+        if self.parked:
+            self.unpark()
+
+    def take_unacked(self, tag: i64, multiple: bool) -> list[tuple[int, Delivery]]:
+        """Remove and give what an ack, nack or reject is about, in order of tags, without settling it."""
+        taken: list[tuple[int, Delivery]] = []
+        if not multiple:
+            delivery = self.unacked.pop(int(tag), None)
+            if delivery is None:
+                raise unknown_tag(tag)
+            taken.append((int(tag), delivery))
+            return taken
+        self._check_unacked(tag)
+        last = tag if tag else self.delivery_tag
+        at = self.oldest
+        while at <= last:
+            delivery = self.unacked.pop(int(at), None)
+            if delivery is not None:
+                taken.append((int(at), delivery))
+            at += 1
+        self.oldest = at
+        return taken
+
+    def _check_unacked(self, tag: i64) -> None:
+        if tag and int(tag) not in self.unacked:
+            raise unknown_tag(tag)
+
+    def reject(self, tag: i64, multiple: bool, requeue: bool) -> None:
+        """basic.nack and basic.reject: put back, or drop (dead-letter), deliveries."""
+        taken = self.take_unacked(tag, multiple)
+        for settled_tag, delivery in taken:
+            if self.transaction is not None:
+                self.transaction.settle(settled_tag, delivery, requeue)
+            else:
+                settle_rejected(delivery, requeue)
+        if self.transaction is None:
+            self.unpark()
+
+    def requeue_unacked(self) -> None:
+        """Put all unacked deliveries back (basic.recover, and the end of the channel)."""
+        deliveries = list(self.unacked.values())
+        self.unacked.clear()
+        self.oldest = self.delivery_tag + 1
+        for delivery in deliveries:
+            delivery.queue.requeue(delivery)
+        self.unpark()
+
+    def unpark(self) -> None:
+        """There may be room again: give the parked consumers their turns back."""
+        parked = self.parked
+        if parked:
+            self.parked = []
+            for consumer in parked:
+                consumer.queue.unpark(consumer)
+
+    def deliver_got(self, message: Message, queue: Queue, position: i64, no_ack: bool) -> int:
+        """Count a message fetched by basic.get and give its delivery tag."""
+        self.delivery_tag += 1
+        tag = int(self.delivery_tag)
+        if not no_ack:
+            queue.hold(message)
+            self.unacked[tag] = Delivery(message, queue, position, None)
+        return tag
+
+    # the end of consumers and of the channel
+
+    def consumer_cancelled_by_server(self, consumer: Consumer) -> None:
+        """The consumer's queue is gone; a client that knows the notification is told (consumer_cancel_notify)."""
+        self.consumers.pop(consumer.tag, None)
+        if self.connection.understands("consumer_cancel_notify"):
+            self.send(BasicCancel(consumer.tag, True))
+
+    def cancel(self, tag: str) -> None:
+        """End a subscription; the queue goes too if it is auto-delete and this was its last. Unknown tags are fine."""
+        consumer = self.consumers.pop(tag, None)
+        if consumer is None:
+            return
+        queue = consumer.queue
+        queue.remove_consumer(consumer)
+        vhost = self.connection.vhost_opened()
+        if queue is self.reply_queue:
+            vhost.remove_reply_queue(queue)
+            self.reply_queue = None
+        else:
+            vhost.delete_if_unused(queue)
+
+    def fail(self, error: AMQPError) -> None:
+        """Close the channel for an error: channel.close goes out, and all that it held is released."""
+        self.flush_confirms()
+        self.send(ChannelClose(error.code, error.text, error.class_id, error.method_id))
+        self.release()
+        self.closing = True
+
+    def release(self) -> None:
+        """Let go of consumers, unacked deliveries, an open transaction and half a message."""
+        self.route = None
+        self.parts.clear()
+        for tag in list(self.consumers):
+            self.cancel(tag)
+        if self.transaction is not None:
+            self.restore_settlements()
+            self.transaction = None
+        self.requeue_unacked()
+
+    def restore_settlements(self) -> None:
+        """Undo the acknowledgements of a transaction: the deliveries are unacked again."""
+        assert self.transaction is not None
+        restored = {settlement.tag: settlement.delivery for settlement in self.transaction.settlements}
+        restored.update(self.unacked)
+        self.unacked.clear()
+        for tag in sorted(restored):
+            self.unacked[tag] = restored[tag]
+        self.oldest = min(self.unacked) if self.unacked else self.delivery_tag + 1
+
+
+def settle_rejected(delivery: Delivery, requeue: bool) -> None:
+    """What becomes of a rejected delivery."""
+    if requeue:
+        delivery.queue.requeue(delivery)
+    else:
+        delivery.queue.settle(delivery)
+
+
+def unknown_tag(tag: i64) -> SoftError:
+    """The error for settling what isn't unacked."""
+    return SoftError(PRECONDITION_FAILED, f"unknown delivery tag {int(tag) & 0xFFFFFFFFFFFFFFFF}")

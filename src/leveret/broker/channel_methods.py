@@ -1,0 +1,103 @@
+"""What a channel does with each method: the methods of class channel themselves, the rest by class."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from leveret.amqp.methods import (
+    AccessRequest,
+    AccessRequestOk,
+    ChannelClose,
+    ChannelCloseOk,
+    ChannelFlow,
+    ChannelFlowOk,
+    ChannelOpen,
+    ChannelOpenOk,
+    Method,
+)
+from leveret.amqp.reply_codes import CHANNEL_ERROR, COMMAND_INVALID, NOT_ALLOWED, UNEXPECTED_FRAME, AMQPError, HardError
+from leveret.broker import basic_methods, exchange_methods, queue_methods, transaction_methods
+from leveret.broker.channel import Channel
+
+if TYPE_CHECKING:
+    from leveret.broker.connection import Connection
+
+
+def open_channel(connection: Connection, number: int) -> None:
+    """channel.open on a number that is free; HardError 530 if as many channels are open as were agreed on.
+
+    It is their number that is limited, as in RabbitMQ, and not how high they are numbered.
+    """
+    opened = len(connection.channels)
+    if opened >= connection.channel_max:
+        raise HardError(
+            NOT_ALLOWED,
+            f"number of channels opened ({opened}) has reached the negotiated channel_max ({connection.channel_max})",
+            20,
+            10,
+        )
+    channel = Channel(connection, number)
+    connection.channels[number] = channel
+    channel.send(ChannelOpenOk())
+
+
+def handle(channel: Channel, method: Method) -> None:
+    """Handle a method on an open channel. SoftError closes the channel, HardError the connection."""
+    if channel.route is not None:
+        expected = "body" if channel.parts else "header"
+        raise HardError(
+            UNEXPECTED_FRAME,
+            f"expected content {expected} for class 60, got non content {expected} frame instead",
+            60,
+            40,
+        )
+    try:
+        if method.class_id == 60:
+            basic_methods.handle(channel, method)
+        elif method.class_id == 50:
+            queue_methods.handle(channel, method)
+        elif method.class_id == 40:
+            exchange_methods.handle(channel, method)
+        elif method.class_id == 20:
+            handle_channel_class(channel, method)
+        elif method.class_id == 85 or method.class_id == 90:
+            transaction_methods.handle(channel, method)
+        elif isinstance(method, AccessRequest):
+            channel.send(AccessRequestOk(1))
+        else:
+            raise unexpected(method)
+    except AMQPError as error:
+        if error.class_id == 0:
+            error.class_id, error.method_id = method.class_id, method.method_id
+        raise
+
+
+def handle_channel_class(channel: Channel, method: Method) -> None:
+    """channel.open (a second one), flow and close."""
+    if isinstance(method, ChannelClose):
+        channel.flush_confirms()
+        channel.release()
+        channel.send(ChannelCloseOk())
+        del channel.connection.channels[int(channel.number)]
+    elif isinstance(method, ChannelFlow):
+        channel.flow_active = method.active
+        channel.send(ChannelFlowOk(method.active))
+        if method.active:
+            channel.unpark()
+    elif isinstance(method, ChannelOpen):
+        raise HardError(CHANNEL_ERROR, "second 'channel.open' seen")
+    else:
+        raise unexpected(method)
+
+
+def handle_while_closing(channel: Channel, method: Method) -> None:
+    """After channel.close was sent only close-ok, or the client's own close, means anything."""
+    if isinstance(method, ChannelClose):
+        channel.send(ChannelCloseOk())
+    elif isinstance(method, ChannelCloseOk):
+        del channel.connection.channels[int(channel.number)]
+
+
+def unexpected(method: Method) -> HardError:
+    """The error for a method that no client may send on a channel."""
+    return HardError(COMMAND_INVALID, f"unexpected method {method.name}")

@@ -1,0 +1,465 @@
+"""A connection: bytes in by `feed`, frames to its channels, bytes out through its output buffer.
+
+`feed` is where the time goes. It splits frames in place, and a publish whose payload it has seen before goes from
+bytes to queue without a method being decoded: the cached route is looked up by the payload, and if header and body
+lie whole behind it, they are cut out in one piece.
+
+The output is gathered in `writer`; content too large to be worth copying stands apart in `_blocks`. The owner takes
+it all with `take_output` at the end of the tick, and says with `writable` whether the socket took it.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+from librt.strings import BytesWriter, read_i16_be, read_i32_be, read_i64_be
+from mypy_extensions import i64
+
+from leveret.amqp.field_table import Table
+from leveret.amqp.frame import (
+    FRAME_OVERHEAD,
+    HEARTBEAT_FRAME,
+    PROTOCOL_HEADER,
+    describe_frame,
+    method_frame,
+    unknown_frame,
+)
+from leveret.amqp.methods import BasicPublish, ChannelOpen, ConnectionClose, Method, decode_method
+from leveret.amqp.reply_codes import (
+    CHANNEL_ERROR,
+    CONNECTION_FORCED,
+    FRAME_ERROR,
+    INTERNAL_ERROR,
+    AMQPError,
+    HardError,
+    SoftError,
+)
+from leveret.broker import channel_methods, connection_methods
+from leveret.broker.channel import Channel
+from leveret.broker.connection_state import (
+    CLOSED,
+    CLOSING,
+    EXPECT_HEADER,
+    EXPECT_OPEN,
+    EXPECT_START_OK,
+    EXPECT_TUNE_OK,
+    RUNNING,
+    STATE_NAMES,
+)
+from leveret.broker.message import BODY_SIZE_AT
+from leveret.broker.publishing import publish
+from leveret.broker.queue import Queue
+from leveret.broker.routing import Route, find_route
+from leveret.broker.timers import Timer
+from leveret.broker.vhost import VirtualHost
+
+if TYPE_CHECKING:
+    from leveret.broker.broker import Broker
+
+log: Final = logging.getLogger("leveret.connection")
+
+METHOD: Final[i64] = 1
+HEADER: Final[i64] = 2
+BODY: Final[i64] = 3
+HEARTBEAT: Final[i64] = 8
+FRAME_END: Final[i64] = 0xCE
+BASIC_CLASS: Final[i64] = 60
+BASIC_PUBLISH: Final[i64] = (60 << 16) | 40
+BASIC_ACK: Final[i64] = (60 << 16) | 80
+
+INITIAL_FRAME_MAX: Final[i64] = 8192  # before the connection is open, so that strangers can't fill the memory
+ROUTES_KEPT: Final = 2048
+ROUTE_PAYLOAD_LIMIT: Final[i64] = 600
+HANDSHAKE_TIMEOUT: Final = 10.0
+CLOSE_TIMEOUT: Final = 5.0  # seconds to wait for a close-ok
+
+
+class Connection:
+    """One client's connection. `peer` and `local` are addresses for people to read."""
+
+    def __init__(self, broker: Broker, peer: str, local: str, from_loopback: bool) -> None:
+        self.broker: Final = broker
+        self.peer: Final = peer
+        self.local: Final = local
+        self.name: Final = f"{peer} -> {local}"
+        self.from_loopback: Final = from_loopback
+        self.connected_at: Final = broker.wall_clock()
+        self.state = EXPECT_HEADER
+        self.user = ""
+        self.vhost: VirtualHost | None = None
+        self.client_properties: Table = {}
+        self.channel_max = 0
+        self.frame_max: i64 = INITIAL_FRAME_MAX
+        self.heartbeat = 0
+        self.channels: Final[dict[int, Channel]] = {}
+        self.exclusive_queues: Final[dict[Queue, None]] = {}
+        # input
+        self._partial: list[bytes] = []
+        self._partial_size: i64 = 0
+        self._needed: i64 = 8  # octets that complete what lies in _partial
+        self._routes: Final[dict[bytes, Route]] = {}
+        self._routes_epoch: i64 = 0
+        self.last_input = broker.timers.now
+        # output
+        self.writer = BytesWriter()
+        self._blocks: list[bytes] = []
+        self._blocks_size: i64 = 0
+        self._dirty = False
+        self.writable = True  # False while the socket does not take what it was given
+        self.throttled = False  # a consumer was passed over because too much output waits
+        self.output_since_heartbeat = False
+        self._timer: Timer = broker.timers.after(HANDSHAKE_TIMEOUT, self._handshake_timed_out)
+
+    # output
+
+    def pending_output(self) -> i64:
+        """Octets gathered and not taken yet."""
+        return len(self.writer) + self._blocks_size
+
+    def wake(self) -> None:
+        """There is output: have it taken at the end of the tick."""
+        if not self._dirty:
+            self._dirty = True
+            self.broker.dirty.append(self)
+
+    def send_method(self, channel: int, method: Method) -> None:
+        """Write a method frame to the output."""
+        self.writer.write(method_frame(channel, method.encode()))
+        self.wake()
+
+    def write_block(self, block: bytes) -> None:
+        """Put a large piece into the output without copying it."""
+        self._blocks.append(self.writer.getvalue())
+        self._blocks.append(block)
+        self._blocks_size += len(self.writer) + len(block)
+        self.writer = BytesWriter()
+        self.wake()
+
+    def take_output(self) -> list[bytes]:
+        """The pieces to send, in order; they are the owner's from now on."""
+        self._dirty = False
+        self.output_since_heartbeat = True
+        if self._blocks_size:
+            pieces = self._blocks
+            pieces.append(self.writer.getvalue())
+            self._blocks = []
+            self._blocks_size = 0
+        else:
+            pieces = [self.writer.getvalue()]
+        self.writer = BytesWriter()
+        return pieces
+
+    def drained(self) -> None:
+        """The socket took everything: consumers that were passed over get their turns back."""
+        if self.throttled:
+            self.throttled = False
+            for channel in self.channels.values():
+                channel.unpark()
+
+    # input
+
+    def feed(self, data: bytes) -> None:
+        """Take what the client sent. Never raises: whatever is wrong with it is answered to the client."""
+        self.last_input = self.broker.timers.now
+        if self.state == CLOSED:
+            return
+        if self._partial_size:
+            self._partial.append(data)
+            self._partial_size += len(data)
+            if self._partial_size < self._needed:
+                return
+            data = b"".join(self._partial)
+            self._partial = []
+            self._partial_size = 0
+        try:
+            at: i64 = 0
+            if self.state == EXPECT_HEADER:
+                at = self._protocol_header(data)
+            if self.state != EXPECT_HEADER and self.state != CLOSED:
+                at = self._frames(data, at)
+            if at < len(data) and self.state != CLOSED:
+                self._partial.append(data[at:] if at else data)
+                self._partial_size = len(data) - at
+        except HardError as error:
+            self.fail(error)
+        except Exception:
+            log.exception("internal error on connection %s", self.name)
+            self.fail(HardError(INTERNAL_ERROR, "internal error"))
+
+    def _protocol_header(self, data: bytes) -> i64:
+        if len(data) < len(PROTOCOL_HEADER):
+            if not PROTOCOL_HEADER.startswith(data[:4]) and not data.startswith(PROTOCOL_HEADER[:4]):
+                self._refuse_protocol()
+            self._needed = len(PROTOCOL_HEADER)
+            return 0
+        header = data[: len(PROTOCOL_HEADER)]
+        if header not in connection_methods.ACCEPTED_HEADERS:
+            self._refuse_protocol()
+            return 0
+        self.state = EXPECT_START_OK
+        connection_methods.start(self)
+        return len(PROTOCOL_HEADER)
+
+    def _refuse_protocol(self) -> None:
+        self.writer.write(PROTOCOL_HEADER)
+        self.wake()
+        self.close_socket()
+
+    def _frames(self, data: bytes, start: i64) -> i64:
+        """Handle every whole frame of data from start on; give where the first incomplete one begins."""
+        at = start
+        end: i64 = len(data)
+        channels = self.channels
+        channel: Channel | None = None
+        channel_number: i64 = -1
+        while True:
+            if end - at < 8:
+                self._needed = 8
+                return at
+            size = i64(read_i32_be(data, at + 3))
+            if size > self.frame_max or size < 0:
+                raise HardError(FRAME_ERROR, self._frame_too_large(size, data[at]))
+            after: i64 = at + 7 + size
+            if after >= end:
+                self._needed = 8 + size
+                return at
+            if data[after] != FRAME_END:
+                raise HardError(FRAME_ERROR, invalid_frame_end(data, at, after))
+            kind: i64 = data[at]
+            number: i64 = i64(read_i16_be(data, at + 1)) & 0xFFFF
+            if number != channel_number:
+                channel_number = number
+                channel = channels.get(int(number))
+            at = after + 1
+            try:
+                if (
+                    kind == METHOD
+                    and channel is not None
+                    and size >= 4
+                    and not channel.closing
+                    and channel.route is None
+                ):
+                    method_id = i64(read_i32_be(data, after - size))
+                    if method_id == BASIC_PUBLISH:
+                        route = self._route(data[after - size : after], channel)
+                        if route is not None:
+                            at = self._content(data, at, end, number, channel, route)
+                        continue
+                    if method_id == BASIC_ACK and size == 13:
+                        self._ack(channel, read_i64_be(data, after - 9), data[after - 1] & 1 != 0)
+                        continue
+                self._slow_frame(kind, number, channel, data[after - size - 7 : at])
+            except HardError as error:
+                self.fail(error)
+            if self.state == CLOSED:
+                return end
+            channel_number = -1  # the frame may have opened or closed the channel
+
+    def _content(self, data: bytes, at: i64, end: i64, number: i64, channel: Channel, route: Route) -> i64:
+        """Publish the content at `at` if it lies whole in data; else leave its frames to come one by one."""
+        channel.route = route
+        if end - at < 22 or data[at] != HEADER or i64(read_i16_be(data, at + 1)) & 0xFFFF != number:
+            return at
+        header_size = i64(read_i32_be(data, at + 3))
+        body: i64 = at + 8 + header_size
+        if header_size < 14 or header_size > self.frame_max or body > end or data[body - 1] != FRAME_END:
+            return at
+        if read_i32_be(data, at + 7) != BASIC_CLASS << 16:
+            return at
+        size = read_i64_be(data, at + BODY_SIZE_AT)
+        after = body
+        if size != 0:
+            if end - body < 8 or i64(read_i32_be(data, body + 3)) != size or data[body] != BODY:
+                return at
+            after = body + 8 + size
+            if (
+                size > self.frame_max - FRAME_OVERHEAD
+                or after > end
+                or data[after - 1] != FRAME_END
+                or i64(read_i16_be(data, body + 1)) & 0xFFFF != number
+            ):
+                return at
+        channel.route = None
+        try:
+            publish(channel, route, data[at:after])
+        except SoftError as error:
+            channel.fail(with_method(error, BASIC_PUBLISH))
+        return after
+
+    def _route(self, payload: bytes, channel: Channel) -> Route | None:
+        """The route of a publish method's payload, cached; None if it failed and closed the channel."""
+        vhost = self.vhost
+        assert vhost is not None
+        if self._routes_epoch != vhost.epoch:
+            self._routes.clear()
+            self._routes_epoch = vhost.epoch
+        route = self._routes.get(payload)
+        if route is None:
+            try:
+                method = decode_method(payload)
+                assert isinstance(method, BasicPublish)
+                route = find_route(vhost, method)
+            except SoftError as refused:
+                channel.fail(with_method(refused, BASIC_PUBLISH))
+                return None
+            except HardError as error:
+                with_method(error, BASIC_PUBLISH)
+                raise
+            if len(payload) <= ROUTE_PAYLOAD_LIMIT:
+                if len(self._routes) >= ROUTES_KEPT:
+                    self._routes.clear()
+                self._routes[payload] = route
+        return route
+
+    def _ack(self, channel: Channel, tag: i64, multiple: bool) -> None:
+        try:
+            channel.ack(tag, multiple)
+        except SoftError as error:
+            channel.fail(with_method(error, BASIC_ACK))
+
+    def _slow_frame(self, kind: i64, number: i64, channel: Channel | None, frame: bytes) -> None:
+        """Any frame that is not a publish or an ack on an open channel."""
+        if self.state == CLOSING:
+            if kind == METHOD and number == 0:
+                connection_methods.handle_while_closing(self, decode_method(frame[7:-1]))
+            return
+        if kind == HEARTBEAT:
+            if number != 0 or len(frame) != 8:
+                raise unknown_frame(int(kind), frame[7:-1])
+            return
+        if kind != METHOD and kind != HEADER and kind != BODY:
+            raise unknown_frame(int(kind), frame[7:-1])
+        if number == 0:
+            if kind != METHOD:
+                raise HardError(CHANNEL_ERROR, f"{describe_frame(int(kind), frame[7:-1])} on channel 0")
+            connection_methods.handle(self, decode_method(frame[7:-1]))
+        elif self.state != RUNNING:
+            raise HardError(CHANNEL_ERROR, f"frame on channel {int(number)} before connection.open-ok")
+        elif channel is not None:
+            self._channel_frame(kind, channel, frame)
+        else:
+            method = decode_method(frame[7:-1]) if kind == METHOD else None
+            if not isinstance(method, ChannelOpen):
+                class_id, method_id = (0, 0) if method is None else (method.class_id, method.method_id)
+                raise HardError(CHANNEL_ERROR, "expected 'channel.open'", class_id, method_id)
+            channel_methods.open_channel(self, int(number))
+
+    def _channel_frame(self, kind: i64, channel: Channel, frame: bytes) -> None:
+        if channel.closing:
+            if kind == METHOD:
+                channel_methods.handle_while_closing(channel, decode_method(frame[7:-1]))
+            return
+        try:
+            if kind == METHOD:
+                channel_methods.handle(channel, decode_method(frame[7:-1]))
+            elif kind == HEADER:
+                if len(frame) < 22:
+                    raise HardError(FRAME_ERROR, "content header is too short")
+                channel.content_header(frame, i64(read_i16_be(frame, 7)), i64(read_i16_be(frame, 9)))
+            else:
+                channel.content_body(frame)
+        except SoftError as error:
+            channel.fail(error if kind == METHOD else with_method(error, BASIC_PUBLISH))
+
+    def _frame_too_large(self, size: i64, kind: int) -> str:
+        shown = int(size) & 0xFFFFFFFF
+        return f"type {kind}, all octets = <<>>: {{frame_too_large,{shown},{int(self.frame_max) - 8}}}"
+
+    # state
+
+    def vhost_opened(self) -> VirtualHost:
+        """The virtual host of an open connection."""
+        assert self.vhost is not None
+        return self.vhost
+
+    def understands(self, capability: str) -> bool:
+        """Whether the client announced a capability in its client-properties."""
+        capabilities = self.client_properties.get("capabilities")
+        if capabilities is None or not isinstance(capabilities.value, dict):
+            return False
+        value = capabilities.value.get(capability)
+        return value is not None and value.value is True
+
+    def begin_running(self) -> None:
+        """connection.open was answered: from now on heartbeats are due instead of the handshake."""
+        self.state = RUNNING
+        self._timer.cancel()
+        if self.heartbeat:
+            self._timer = self.broker.timers.after(self.heartbeat / 2, self._check_heartbeat)
+
+    def fail(self, error: AMQPError) -> None:
+        """Close the connection for an error: everything it held is released, connection.close goes out."""
+        if self.state in (EXPECT_HEADER, CLOSING, CLOSED):
+            self.close_socket()
+            return
+        log.warning("closing connection %s: %s", self.name, error.text)
+        self.close(error.code, error.text, error.class_id, error.method_id)
+
+    def close(self, code: int, text: str, class_id: int = 0, method_id: int = 0) -> None:
+        """Send connection.close, release everything and wait for close-ok."""
+        for channel in self.channels.values():
+            channel.flush_confirms()
+        self.release()
+        self.send_method(0, ConnectionClose(code, text, class_id, method_id))
+        self.state = CLOSING
+        self._timer.cancel()
+        self._timer = self.broker.timers.after(CLOSE_TIMEOUT, self.close_socket)
+
+    def force_close(self, reason: str) -> None:
+        """Close because the operator wants it (320 CONNECTION_FORCED)."""
+        if self.state in (RUNNING, EXPECT_OPEN, EXPECT_TUNE_OK):
+            self.close(CONNECTION_FORCED, f"CONNECTION_FORCED - {reason}")
+        elif self.state != CLOSING:
+            self.close_socket()
+
+    def close_socket(self) -> None:
+        """Have the owner close the socket as soon as what is written is sent."""
+        if self.state != CLOSED:
+            self.state = CLOSED
+            self._timer.cancel()
+            self.release()
+            self._partial = []
+            self._partial_size = 0
+            self.broker.connections.pop(self, None)
+            self.wake()
+
+    def release(self) -> None:
+        """Let go of every channel and exclusive queue at once."""
+        for channel in list(self.channels.values()):
+            if not channel.closing:
+                channel.release()
+        self.channels.clear()
+        for queue in list(self.exclusive_queues):
+            self.vhost_opened().delete_queue(queue)
+
+    # time
+
+    def _handshake_timed_out(self) -> None:
+        log.warning("closing connection %s: handshake timeout in state %s", self.name, STATE_NAMES[self.state])
+        self.close_socket()
+
+    def _check_heartbeat(self) -> None:
+        timers = self.broker.timers
+        if timers.now - self.last_input > 2 * self.heartbeat:
+            log.warning("closing connection %s: missed heartbeats from client, timeout: %ss", self.name, self.heartbeat)
+            self.close_socket()
+            return
+        if not self.output_since_heartbeat:
+            self.writer.write(HEARTBEAT_FRAME)
+            self.wake()
+        self.output_since_heartbeat = False
+        self._timer = timers.after(self.heartbeat / 2, self._check_heartbeat)
+
+
+def with_method(error: AMQPError, method: i64) -> AMQPError:
+    """Note which method an error came from, if it doesn't say so."""
+    if error.class_id == 0:
+        error.class_id, error.method_id = int(method >> 16), int(method & 0xFFFF)
+    return error
+
+
+def invalid_frame_end(data: bytes, at: i64, after: i64) -> str:
+    """RabbitMQ's text for a frame that doesn't end in the frame-end octet."""
+    frame = describe_frame(data[at], data[at + 7 : after])
+    return f"{frame}: {{invalid_frame_end_marker,{data[after]}}}"

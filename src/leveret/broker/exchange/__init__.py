@@ -1,0 +1,1 @@
+"""Exchanges: one small module for each type, each with the same few methods."""

@@ -1,0 +1,82 @@
+"""What all exchange types share: attributes, the table of bindings, and what a type has to say about routing.
+
+A type keeps its own index of the bindings, told of each by `index` and `unindex`; `match` appends the destinations
+of a message to `found`, in any order and possibly more than once: the virtual host removes repetitions.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from leveret.amqp.field_table import Table
+from leveret.broker.binding import Binding, Destination
+
+
+class Exchange(Destination):
+    """An exchange of any type. `type_name` is AMQP's name of the type."""
+
+    type_name = ""
+    routes_by_headers = False  # whether `match` reads the headers, so that a route can't be cached by its routing key
+
+    def __init__(self, name: str, durable: bool, auto_delete: bool, internal: bool, arguments: Table) -> None:
+        super().__init__(name, "exchange")
+        self.durable: Final = durable
+        self.auto_delete: Final = auto_delete
+        self.internal: Final = internal
+        self.arguments: Final = arguments
+        alternate = arguments.get("alternate-exchange")
+        self.alternate: str | None = str(alternate.value) if alternate is not None else None
+        self.bindings: dict[tuple[str, str, str, bytes], Binding] = {}
+        self.deleted = False
+
+    def bind(self, binding: Binding) -> bool:
+        """Add a binding; False if the same one is there already."""
+        if binding.identity in self.bindings:
+            return False
+        self.validate(binding)
+        self.bindings[binding.identity] = binding
+        binding.destination.bindings_to[binding] = None
+        self.index(binding)
+        return True
+
+    def unbind(self, identity: tuple[str, str, str, bytes]) -> Binding | None:
+        """Remove a binding; None if there is no such one."""
+        binding = self.bindings.pop(identity, None)
+        if binding is not None:
+            del binding.destination.bindings_to[binding]
+            self.unindex(binding)
+        return binding
+
+    def validate(self, binding: Binding) -> None:
+        """Raise SoftError if this type can't take the binding."""
+
+    def index(self, binding: Binding) -> None:
+        """A binding was added."""
+        raise NotImplementedError
+
+    def unindex(self, binding: Binding) -> None:
+        """A binding was removed."""
+        raise NotImplementedError
+
+    def match(self, routing_key: str, headers: Table, found: list[Destination]) -> None:
+        """Append every destination that a message with this key and these headers goes to."""
+        raise NotImplementedError
+
+
+class DestinationCount:
+    """Destinations of one key, each with the number of bindings that lead to it."""
+
+    def __init__(self) -> None:
+        self.counts: dict[Destination, int] = {}
+
+    def add(self, destination: Destination) -> None:
+        """One more binding leads there."""
+        self.counts[destination] = self.counts.get(destination, 0) + 1
+
+    def remove(self, destination: Destination) -> None:
+        """One binding less leads there."""
+        left = self.counts[destination] - 1
+        if left:
+            self.counts[destination] = left
+        else:
+            del self.counts[destination]

@@ -1,0 +1,152 @@
+"""The methods of class exchange: declare, delete, bind, unbind (exchange to exchange), with RabbitMQ's checks and
+texts.
+"""
+
+from __future__ import annotations
+
+from leveret.amqp.field_table import TYPE_NAMES, Table
+from leveret.amqp.methods import (
+    ExchangeBind,
+    ExchangeBindOk,
+    ExchangeDeclare,
+    ExchangeDeclareOk,
+    ExchangeDelete,
+    ExchangeDeleteOk,
+    ExchangeUnbind,
+    ExchangeUnbindOk,
+    Method,
+)
+from leveret.amqp.reply_codes import (
+    ACCESS_REFUSED,
+    COMMAND_INVALID,
+    NOT_FOUND,
+    PRECONDITION_FAILED,
+    HardError,
+    SoftError,
+)
+from leveret.broker.arguments import EXCHANGE_ARGUMENTS, check_equivalent_arguments
+from leveret.broker.binding import Binding, Destination
+from leveret.broker.channel import Channel
+from leveret.broker.exchange.base import Exchange
+from leveret.broker.exchange.types import TYPES, make_exchange
+from leveret.broker.vhost import VirtualHost, check_name_not_reserved
+
+
+def handle(channel: Channel, method: Method) -> None:
+    """Handle a method of class exchange."""
+    vhost = channel.connection.vhost_opened()
+    if isinstance(method, ExchangeDeclare):
+        declare(vhost, method)
+        if not method.nowait:
+            channel.send(ExchangeDeclareOk())
+    elif isinstance(method, ExchangeDelete):
+        delete(vhost, method)
+        if not method.nowait:
+            channel.send(ExchangeDeleteOk())
+    elif isinstance(method, ExchangeBind):
+        destination = exchange_to_bind(vhost, method.destination)
+        source = exchange_to_bind(vhost, method.source)
+        bind(vhost, source, destination, method.routing_key, method.arguments)
+        if not method.nowait:
+            channel.send(ExchangeBindOk())
+    elif isinstance(method, ExchangeUnbind):
+        check_not_default(method.destination)
+        unbind(vhost, method.source, vhost.exchanges.get(method.destination), method.routing_key, method.arguments)
+        if not method.nowait:
+            channel.send(ExchangeUnbindOk())
+    else:
+        raise HardError(COMMAND_INVALID, f"unexpected method {method.name}")
+
+
+def declare(vhost: VirtualHost, method: ExchangeDeclare) -> None:
+    """Declare an exchange, or check that the one there is equivalent (SoftError 406, 403, 404)."""
+    name = method.exchange.replace("\r", "").replace("\n", "")
+    if method.passive:
+        check_not_default(name)
+        vhost.exchange(name)
+        return
+    if method.type_ not in TYPES:
+        raise SoftError(PRECONDITION_FAILED, f"unknown exchange type '{method.type_}'")
+    check_not_default(name)
+    existing = vhost.exchanges.get(name)
+    if existing is not None:
+        check_equivalent(vhost, existing, method)
+        return
+    check_name_not_reserved("exchange", name)
+    alternate = method.arguments.get("alternate-exchange")
+    if alternate is not None and alternate.kind != "S":
+        raise SoftError(
+            PRECONDITION_FAILED,
+            f"invalid type '{TYPE_NAMES[alternate.kind]}' for arg 'alternate-exchange' "
+            f"in exchange '{name}' in vhost '{vhost.name}'",
+        )
+    vhost.add_exchange(
+        make_exchange(method.type_, name, method.durable, method.auto_delete, method.internal, method.arguments)
+    )
+
+
+def check_equivalent(vhost: VirtualHost, existing: Exchange, method: ExchangeDeclare) -> None:
+    """SoftError 406 if a redeclare differs in type, durable, auto_delete, internal or alternate exchange."""
+    what = f"exchange '{existing.name}' in vhost '{vhost.name}'"
+    for name, current, received in (
+        ("type", existing.type_name, method.type_),
+        ("durable", flag(existing.durable), flag(method.durable)),
+        ("auto_delete", flag(existing.auto_delete), flag(method.auto_delete)),
+        ("internal", flag(existing.internal), flag(method.internal)),
+    ):
+        if current != received:
+            raise SoftError(
+                PRECONDITION_FAILED,
+                f"inequivalent arg '{name}' for {what}: received '{received}' but current is '{current}'",
+            )
+    check_equivalent_arguments(existing.arguments, method.arguments, EXCHANGE_ARGUMENTS, what)
+
+
+def flag(value: bool) -> str:
+    """A flag in the words of RabbitMQ's errors."""
+    return "true" if value else "false"
+
+
+def delete(vhost: VirtualHost, method: ExchangeDelete) -> None:
+    """Delete an exchange; a missing one is fine. SoftError 403 for the broker's own, 406 if in use."""
+    name = method.exchange.replace("\r", "").replace("\n", "")
+    check_not_default(name)
+    if name.startswith("amq."):
+        raise SoftError(ACCESS_REFUSED, f"deletion of system exchange '{name}' in vhost '{vhost.name}' not allowed")
+    exchange = vhost.exchanges.get(name)
+    if exchange is None:
+        return
+    if method.if_unused and exchange.bindings:
+        raise SoftError(PRECONDITION_FAILED, f"exchange '{name}' in vhost '{vhost.name}' in use")
+    vhost.delete_exchange(exchange)
+
+
+def check_not_default(name: str) -> None:
+    """SoftError 403 for the default exchange, which can't be declared, deleted or bound."""
+    if name == "":
+        raise SoftError(ACCESS_REFUSED, "operation not permitted on the default exchange")
+
+
+def exchange_to_bind(vhost: VirtualHost, name: str) -> Exchange:
+    """An exchange that takes part in a binding."""
+    check_not_default(name)
+    exchange = vhost.exchanges.get(name)
+    if exchange is None:
+        raise SoftError(NOT_FOUND, f"no exchange '{name}' in vhost '{vhost.name}'")
+    return exchange
+
+
+def bind(vhost: VirtualHost, source: Exchange, destination: Destination, key: str, arguments: Table) -> None:
+    """Add a binding; the same one again changes nothing."""
+    vhost.add_binding(Binding(source, destination, key, arguments))
+
+
+def unbind(vhost: VirtualHost, source_name: str, destination: Destination | None, key: str, arguments: Table) -> None:
+    """Remove a binding; a missing one is fine, and so is a missing source or destination."""
+    check_not_default(source_name)
+    source = vhost.exchanges.get(source_name)
+    if source is None or destination is None:
+        return
+    binding = source.bindings.get(Binding(source, destination, key, arguments).identity)
+    if binding is not None:
+        vhost.remove_binding(binding)

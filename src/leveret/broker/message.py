@@ -1,0 +1,91 @@
+"""A message is bytes: the content frames as the publisher sent them, and the address it sent them to.
+
+Keeping the frames whole lets a delivery to a consumer on a channel of the same number copy them as they are; only
+another channel number or a smaller frame_max makes it frame the content anew. One message stands in every queue it
+was routed to, so it is never changed after it was made; what differs from queue to queue (position, redelivered) is
+kept by the queue.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from librt.strings import BytesWriter, read_i16_be, read_i32_be, read_i64_be
+from mypy_extensions import i64
+
+from leveret.amqp.frame import content_frames, split_content
+from leveret.amqp.properties import BasicProperties, decode_properties
+
+FRAME_HEAD: Final = 7  # octets before a frame's payload
+BODY_SIZE_AT: Final = FRAME_HEAD + 4  # of the content frames: class id and weight come before it
+FLAGS_AT: Final = FRAME_HEAD + 12
+PROPERTIES_AT: Final = FRAME_HEAD + 14
+
+
+def shortstr(text: str) -> bytes:
+    """A short string on the wire; the caller knows that it is no longer than 255 octets."""
+    data = text.encode("utf-8", "surrogateescape")
+    return bytes([len(data)]) + data
+
+
+class Address:
+    """Exchange and routing key of a publish, with the bytes that every delivery of it ends in."""
+
+    def __init__(self, exchange: str, routing_key: str) -> None:
+        self.exchange: Final = exchange
+        self.routing_key: Final = routing_key
+        self.encoded: Final = shortstr(exchange) + shortstr(routing_key)
+        self.size: Final[i64] = len(self.encoded)
+        self.first_delivery: Final = b"\x00" + self.encoded + b"\xce"
+        self.redelivery: Final = b"\x01" + self.encoded + b"\xce"
+
+
+class Message:
+    """What was published: address, content frames, and what routing had to learn from the properties anyway."""
+
+    def __init__(self, address: Address, content: bytes, frame_max: i64, persistent: bool) -> None:
+        self.address: Final = address
+        self.content: Final = content
+        self.frame_max: Final[i64] = frame_max  # no frame of the content is larger
+        self.persistent: Final = persistent
+
+    def body_size(self) -> i64:
+        """Octets of the body."""
+        return read_i64_be(self.content, BODY_SIZE_AT)
+
+    def body(self) -> bytes:
+        """The body without its frames."""
+        return split_content(self.content)[1]
+
+    def properties(self) -> BasicProperties:
+        """The content header's properties, decoded anew at each call."""
+        return decode_properties(self.header_payload(), FLAGS_AT - FRAME_HEAD)
+
+    def header_payload(self) -> bytes:
+        """The content header frame's payload: class, weight, body size, property flags and list."""
+        return self.content[FRAME_HEAD : FRAME_HEAD + i64(read_i32_be(self.content, 3))]
+
+    def fits(self, number: i64, frame_max: i64) -> bool:
+        """Whether the content frames can go out on this channel number and frame_max just as they are."""
+        content = self.content
+        return (i64(read_i16_be(content, 1)) & 0xFFFF) == number and (
+            self.frame_max <= frame_max or len(content) <= frame_max
+        )
+
+    def framed_for(self, number: i64, frame_max: i64) -> bytes:
+        """The content frames for another channel number or frame_max."""
+        header, body = split_content(self.content)
+        return content_frames(int(number), header, body, int(frame_max))
+
+
+def write_readdressed(writer: BytesWriter, message: Message, channel_octets: bytes) -> None:
+    """Write a content of one header and at most one body frame with another channel number (its two octets)."""
+    content = message.content
+    header_end = FRAME_HEAD + i64(read_i32_be(content, 3)) + 1
+    writer.write(b"\x02")
+    writer.write(channel_octets)
+    writer.write(content[3:header_end])
+    if header_end < len(content):
+        writer.write(b"\x03")
+        writer.write(channel_octets)
+        writer.write(content[header_end + 3 :])

@@ -1,0 +1,132 @@
+"""Taking a published message in: its properties checked, its queues found, confirmed or kept for a commit.
+
+The usual message has no properties, or a delivery mode alone, and costs two comparisons here. Others are scanned
+for being well formed without being decoded. Decoded is only what the broker itself acts on: CC and BCC, user-id, a
+direct reply-to address, and the headers where an exchange routes by them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from librt.strings import read_i16_be, read_i32_be
+from mypy_extensions import i64
+
+from leveret.amqp.field_table import TYPE_NAMES, Table
+from leveret.amqp.frame import content_frames, split_content
+from leveret.amqp.methods import BasicReturn
+from leveret.amqp.properties import BasicProperties, decode_properties, encode_content_header, scan_properties
+from leveret.amqp.reply_codes import NO_ROUTE, PRECONDITION_FAILED, SoftError
+from leveret.broker.consumer import write_content
+from leveret.broker.direct_reply_to import REPLY_TO
+from leveret.broker.message import FLAGS_AT, FRAME_HEAD, PROPERTIES_AT, Message
+from leveret.broker.queue import Queue
+from leveret.broker.routing import Route
+
+if TYPE_CHECKING:
+    from leveret.broker.channel import Channel
+
+PERSISTENT: Final = 2
+DELIVERY_MODE_ONLY: Final[i64] = 0x1000
+HEADERS: Final[i64] = 0x2000
+REPLY_TO_PRESENT: Final[i64] = 0x0200
+USER_ID: Final[i64] = 0x0010
+EMPTY_HEADER: Final[i64] = 14  # octets of a content header payload without properties
+SENDER_SELECTED: Final = ("CC", "BCC")
+
+
+def publish(channel: Channel, route: Route, content: bytes) -> None:
+    """A whole message arrived on a channel: content is its frames, header first.
+
+    SoftError 406 for a CC, user-id or reply-to that the broker refuses, HardError for malformed properties.
+    """
+    flags: i64 = i64(read_i16_be(content, FLAGS_AT)) & 0xFFFF
+    header_size = i64(read_i32_be(content, 3))
+    persistent = False
+    queues = route.queues
+    if route.by_headers or not (
+        (flags == 0 and header_size == EMPTY_HEADER)
+        or (flags == DELIVERY_MODE_ONLY and header_size == EMPTY_HEADER + 1)
+    ):
+        header = content[FRAME_HEAD : FRAME_HEAD + header_size]
+        persistent = scan_properties(header) == PERSISTENT
+        if route.by_headers or must_decode(flags, header):
+            properties = decode_properties(header, FLAGS_AT - FRAME_HEAD)
+            queues = sender_selected(channel, route, properties)
+            content = rewritten(channel, content, properties)
+    elif flags != 0:
+        persistent = content[PROPERTIES_AT] == PERSISTENT
+    message = Message(route.address, content, channel.connection.frame_max, persistent)
+    if channel.transaction is not None:
+        channel.transaction.publish(message, queues, route.mandatory)
+        return
+    if channel.confirming:
+        channel.count_publish()
+    for queue in queues:
+        queue.enqueue(message)
+    if not queues and route.mandatory:
+        return_message(channel, message)
+
+
+def must_decode(flags: i64, header: bytes) -> bool:
+    """Whether the properties hold something that the broker acts on itself."""
+    if flags & USER_ID:
+        return True
+    if flags & REPLY_TO_PRESENT and REPLY_TO.encode() in header:
+        return True
+    return flags & HEADERS != 0 and b"CC" in header
+
+
+def sender_selected(channel: Channel, route: Route, properties: BasicProperties) -> list[Queue]:
+    """The queues of a message whose headers take part in routing: the route's key, those in CC and BCC, the headers."""
+    headers = properties.headers or {}
+    keys = [route.address.routing_key]
+    for name in SENDER_SELECTED:
+        keys += selected_keys(headers, name)
+    if len(keys) == 1 and not route.by_headers:
+        return route.queues
+    return channel.connection.vhost_opened().route(route.exchange, keys, headers)[0]
+
+
+def selected_keys(headers: Table, name: str) -> list[str]:
+    """The routing keys in a CC or BCC header; SoftError 406 if it isn't an array of long strings (RabbitMQ's rule)."""
+    header = headers.get(name)
+    if header is None:
+        return []
+    if header.kind != "A" or not isinstance(header.value, list):
+        raise SoftError(
+            PRECONDITION_FAILED,
+            f'invalid message: {{unacceptable_type_in_header,"{name}",{TYPE_NAMES[header.kind]}}}',
+        )
+    return [str(entry.value) for entry in header.value if entry.kind == "S"]
+
+
+def rewritten(channel: Channel, content: bytes, properties: BasicProperties) -> bytes:
+    """Check the user-id; give the content without BCC and with the real reply-to address where it has such."""
+    user = channel.connection.user
+    if properties.user_id is not None and properties.user_id != user:
+        raise SoftError(
+            PRECONDITION_FAILED,
+            f"user_id property set to '{properties.user_id}' but authenticated user was '{user}'",
+        )
+    changed = False
+    if properties.reply_to == REPLY_TO:
+        if channel.reply_queue is None:
+            raise SoftError(PRECONDITION_FAILED, "fast reply consumer does not exist")
+        properties.reply_to = channel.reply_queue.name
+        changed = True
+    if properties.headers is not None and "BCC" in properties.headers:
+        properties.headers = {name: value for name, value in properties.headers.items() if name != "BCC"}
+        changed = True
+    if not changed:
+        return content
+    body = split_content(content)[1]
+    header = encode_content_header(len(body), properties)
+    return content_frames(int(channel.number), header, body, int(channel.connection.frame_max))
+
+
+def return_message(channel: Channel, message: Message) -> None:
+    """Send a mandatory message back that went to no queue (basic.return 312)."""
+    address = message.address
+    channel.send(BasicReturn(NO_ROUTE, "NO_ROUTE", address.exchange, address.routing_key))
+    write_content(channel, message)

@@ -1,0 +1,170 @@
+"""The methods of class queue: declare, bind, unbind, purge, delete, with RabbitMQ's checks and texts."""
+
+from __future__ import annotations
+
+import base64
+
+from leveret.amqp.methods import (
+    Method,
+    QueueBind,
+    QueueBindOk,
+    QueueDeclare,
+    QueueDeclareOk,
+    QueueDelete,
+    QueueDeleteOk,
+    QueuePurge,
+    QueuePurgeOk,
+    QueueUnbind,
+    QueueUnbindOk,
+)
+from leveret.amqp.reply_codes import (
+    ACCESS_REFUSED,
+    COMMAND_INVALID,
+    NOT_FOUND,
+    PRECONDITION_FAILED,
+    HardError,
+    SoftError,
+)
+from leveret.broker.arguments import QUEUE_ARGUMENTS, check_equivalent_arguments
+from leveret.broker.channel import Channel
+from leveret.broker.direct_reply_to import REPLY_TO
+from leveret.broker.exchange_methods import bind, check_not_default, exchange_to_bind, flag, unbind
+from leveret.broker.queue import Queue
+from leveret.broker.vhost import VirtualHost, check_exclusive_access, check_name_not_reserved, locked
+
+
+def handle(channel: Channel, method: Method) -> None:
+    """Handle a method of class queue."""
+    vhost = channel.connection.vhost_opened()
+    if isinstance(method, QueueDeclare):
+        declare(channel, vhost, method)
+    elif isinstance(method, QueueBind):
+        queue = named_queue(channel, vhost, method.queue, bindable=True)
+        source = exchange_to_bind(vhost, method.exchange)
+        bind(vhost, source, queue, binding_key(method.queue, method.routing_key, queue), method.arguments)
+        if not method.nowait:
+            channel.send(QueueBindOk())
+    elif isinstance(method, QueueUnbind):
+        unbind_queue(channel, vhost, method)
+        channel.send(QueueUnbindOk())
+    elif isinstance(method, QueuePurge):
+        purged = named_queue(channel, vhost, method.queue).purge()
+        if not method.nowait:
+            channel.send(QueuePurgeOk(purged))
+    elif isinstance(method, QueueDelete):
+        deleted = delete(channel, vhost, method)
+        if not method.nowait:
+            channel.send(QueueDeleteOk(deleted))
+    else:
+        raise HardError(COMMAND_INVALID, f"unexpected method {method.name}")
+
+
+def unbind_queue(channel: Channel, vhost: VirtualHost, method: QueueUnbind) -> None:
+    """Remove a binding of a queue; a missing one is fine, and so is a missing queue or exchange."""
+    check_not_default(method.exchange)
+    name = method.queue or channel.last_queue
+    if name and name not in vhost.queues and not name.startswith(REPLY_TO):
+        return
+    queue = named_queue(channel, vhost, name, bindable=True)
+    key = binding_key(method.queue, method.routing_key, queue)
+    unbind(vhost, method.exchange, queue, key, method.arguments)
+
+
+def binding_key(queue_name: str, routing_key: str, queue: Queue) -> str:
+    """The binding key: with neither queue nor key named, it is the name of the last declared queue (queue.bind)."""
+    return queue.name if queue_name == "" and routing_key == "" else routing_key
+
+
+def named_queue(channel: Channel, vhost: VirtualHost, name: str, bindable: bool = False) -> Queue:
+    """The queue a method means; the empty name is the last one the channel declared.
+
+    SoftError 404 if there is none, 405 if it is exclusive to another connection, 403 to bind a reply-to address.
+    """
+    if name == "":
+        name = channel.last_queue
+        if name == "":
+            raise SoftError(NOT_FOUND, "no previously declared queue")
+    if bindable and name.startswith(REPLY_TO):
+        raise SoftError(ACCESS_REFUSED, "cannot bind or unbind to a volatile (direct reply-to) queue")
+    queue = vhost.queue(name)
+    check_exclusive_access(queue, channel.connection, vhost)
+    return queue
+
+
+def declare(channel: Channel, vhost: VirtualHost, method: QueueDeclare) -> None:
+    """Declare a queue, or check the one that is there (SoftError 403, 404, 405, 406)."""
+    name = method.queue.replace("\r", "").replace("\n", "")
+    if name.startswith(REPLY_TO):
+        queue = declare_reply_to(channel, vhost, name)
+    elif method.passive:
+        queue = vhost.queue(name)
+        check_exclusive_access(queue, channel.connection, vhost)
+    else:
+        existing = vhost.queues.get(name) if name else None
+        if existing is None:
+            queue = create(channel, vhost, name, method)
+        else:
+            queue = existing
+            check_equivalent(channel, vhost, queue, method)
+    channel.last_queue = queue.name
+    if not method.nowait:
+        consumers = 1 if queue.name.startswith(REPLY_TO) else len(queue.consumers)
+        channel.send(QueueDeclareOk(queue.name, queue.ready_count(), consumers))
+
+
+def declare_reply_to(channel: Channel, vhost: VirtualHost, name: str) -> Queue:
+    """Declaring a direct reply-to address asks whether its consumer is still there."""
+    if name == REPLY_TO:
+        return Queue(REPLY_TO, False, False, None, {}, [])
+    queue = vhost.reply_queues.get(name)
+    if queue is None:
+        raise SoftError(NOT_FOUND, f"no queue '{name}' in vhost '{vhost.name}'")
+    return queue
+
+
+def create(channel: Channel, vhost: VirtualHost, name: str, method: QueueDeclare) -> Queue:
+    """Make a new queue; the empty name asks for one made by the server. Exclusive queues are never durable."""
+    connection = channel.connection
+    if name:
+        check_name_not_reserved("queue", name)
+    else:
+        random = connection.broker.random_octets(16)
+        name = "amq.gen-" + base64.urlsafe_b64encode(random).decode().rstrip("=")
+    owner = connection if method.exclusive else None
+    queue = Queue(name, method.durable and owner is None, method.auto_delete, owner, method.arguments, vhost.touched)
+    vhost.add_queue(queue)
+    if owner is not None:
+        owner.exclusive_queues[queue] = None
+    return queue
+
+
+def check_equivalent(channel: Channel, vhost: VirtualHost, queue: Queue, method: QueueDeclare) -> None:
+    """SoftError 405 or 406 if a redeclare differs from the queue that is there."""
+    durable = method.durable and not method.exclusive
+    if method.exclusive != (queue.owner is not None):
+        raise locked(queue, vhost)
+    check_exclusive_access(queue, channel.connection, vhost)
+    what = f"queue '{queue.name}' in vhost '{vhost.name}'"
+    for name, current, received in (
+        ("durable", queue.durable, durable),
+        ("auto_delete", queue.auto_delete, method.auto_delete),
+    ):
+        if current != received:
+            raise SoftError(
+                PRECONDITION_FAILED,
+                f"inequivalent arg '{name}' for {what}: received '{flag(received)}' but current is '{flag(current)}'",
+            )
+    check_equivalent_arguments(queue.arguments, method.arguments, QUEUE_ARGUMENTS, what)
+
+
+def delete(channel: Channel, vhost: VirtualHost, method: QueueDelete) -> int:
+    """Delete a queue and give the number of messages that went with it; a missing one is fine."""
+    name = method.queue or channel.last_queue
+    if name and name not in vhost.queues:
+        return 0
+    queue = named_queue(channel, vhost, name)
+    if method.if_empty and queue.ready_count():
+        raise SoftError(PRECONDITION_FAILED, f"queue '{queue.name}' in vhost '{vhost.name}' not empty")
+    if method.if_unused and queue.consumers:
+        raise SoftError(PRECONDITION_FAILED, f"queue '{queue.name}' in vhost '{vhost.name}' in use")
+    return vhost.delete_queue(queue)

@@ -1,0 +1,46 @@
+"""From a basic.publish to the queues: the route that a publish method's payload stands for.
+
+Publishers repeat themselves, so a connection caches the route of each payload it sees (exchange, routing key and
+flags are all in it) and pays one dictionary look-up for the next. A route whose exchanges ask the message's headers
+can't know its queues beforehand: it is `by_headers`, and its queues are found for each message.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from leveret.amqp.methods import BasicPublish
+from leveret.amqp.reply_codes import ACCESS_REFUSED, NOT_IMPLEMENTED, HardError, SoftError
+from leveret.broker.exchange.base import Exchange
+from leveret.broker.message import Address
+from leveret.broker.queue import Queue
+
+if TYPE_CHECKING:
+    from leveret.broker.vhost import VirtualHost
+
+
+class Route:
+    """Where publishes with one exchange, routing key and mandatory flag lead."""
+
+    def __init__(
+        self, exchange: Exchange, address: Address, mandatory: bool, queues: list[Queue], by_headers: bool
+    ) -> None:
+        self.exchange: Final = exchange
+        self.address: Final = address
+        self.mandatory: Final = mandatory
+        self.queues: Final = queues
+        self.by_headers: Final = by_headers
+
+
+def find_route(vhost: VirtualHost, publish: BasicPublish) -> Route:
+    """The route of a publish: SoftError 404 or 403 for its exchange, HardError 540 for the immediate flag."""
+    if publish.immediate:
+        raise HardError(NOT_IMPLEMENTED, "immediate=true")
+    exchange = vhost.exchange(publish.exchange)
+    if exchange.internal:
+        raise SoftError(
+            ACCESS_REFUSED, f"cannot publish to internal exchange '{exchange.name}' in vhost '{vhost.name}'"
+        )
+    queues, by_headers = vhost.route(exchange, [publish.routing_key], {})
+    address = vhost.address(publish.exchange, publish.routing_key)
+    return Route(exchange, address, publish.mandatory, queues, by_headers)

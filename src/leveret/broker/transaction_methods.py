@@ -1,0 +1,68 @@
+"""The methods of the classes confirm and tx. A channel is in one of the two modes at most, for the rest of its life."""
+
+from __future__ import annotations
+
+from leveret.amqp.methods import (
+    ConfirmSelect,
+    ConfirmSelectOk,
+    Method,
+    TxCommit,
+    TxCommitOk,
+    TxRollback,
+    TxRollbackOk,
+    TxSelect,
+    TxSelectOk,
+)
+from leveret.amqp.reply_codes import COMMAND_INVALID, PRECONDITION_FAILED, HardError, SoftError
+from leveret.broker.channel import Channel, settle_rejected
+from leveret.broker.publishing import return_message
+from leveret.broker.transaction import Transaction
+
+
+def handle(channel: Channel, method: Method) -> None:
+    """Handle a method of class confirm or tx."""
+    if isinstance(method, ConfirmSelect):
+        if channel.transaction is not None:
+            raise SoftError(PRECONDITION_FAILED, "cannot switch from tx to confirm mode")
+        channel.confirming = True
+        if not method.nowait:
+            channel.send(ConfirmSelectOk())
+    elif isinstance(method, TxSelect):
+        if channel.confirming:
+            raise SoftError(PRECONDITION_FAILED, "cannot switch from confirm to tx mode")
+        if channel.transaction is None:
+            channel.transaction = Transaction()
+        channel.send(TxSelectOk())
+    elif isinstance(method, TxCommit):
+        commit(channel)
+        channel.send(TxCommitOk())
+    elif isinstance(method, TxRollback):
+        rollback(channel)
+        channel.send(TxRollbackOk())
+    else:
+        raise HardError(COMMAND_INVALID, f"unexpected method {method.name}")
+
+
+def commit(channel: Channel) -> None:
+    """Do all that the transaction kept, and begin the next one."""
+    transaction = channel.transaction
+    if transaction is None:
+        raise SoftError(PRECONDITION_FAILED, "channel is not transactional")
+    channel.transaction = Transaction()
+    for publication in transaction.publications:
+        for queue in publication.queues:
+            if not queue.deleted:
+                queue.enqueue(publication.message)
+        if publication.mandatory and not publication.queues:
+            return_message(channel, publication.message)
+    for settlement in transaction.settlements:
+        settle_rejected(settlement.delivery, settlement.requeue)
+    channel.unpark()
+
+
+def rollback(channel: Channel) -> None:
+    """Forget the publishes, give back the deliveries, and begin the next transaction."""
+    if channel.transaction is None:
+        raise SoftError(PRECONDITION_FAILED, "channel is not transactional")
+    channel.restore_settlements()
+    channel.transaction = Transaction()

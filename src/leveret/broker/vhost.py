@@ -1,0 +1,200 @@
+"""A virtual host: its exchanges and queues, and the way a message takes between them.
+
+`epoch` counts every change that may alter where a message goes; whoever caches a route keeps the epoch it was made
+in and forgets it when they differ.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mypy_extensions import i64
+
+from leveret.amqp.field_table import Table
+from leveret.amqp.reply_codes import ACCESS_REFUSED, NOT_FOUND, RESOURCE_LOCKED, SoftError
+from leveret.broker.binding import Binding, Destination
+from leveret.broker.exchange.base import Exchange
+from leveret.broker.exchange.direct import DirectExchange
+from leveret.broker.exchange.types import make_exchange
+from leveret.broker.message import Address
+from leveret.broker.queue import Queue
+
+PREDECLARED: Final = (
+    ("amq.direct", "direct", False),
+    ("amq.fanout", "fanout", False),
+    ("amq.topic", "topic", False),
+    ("amq.headers", "headers", False),
+    ("amq.match", "headers", False),
+    ("amq.rabbitmq.trace", "topic", True),
+)
+ADDRESSES_KEPT: Final = 10_000  # so that publishers with ever new routing keys don't fill the memory
+
+
+class VirtualHost:
+    """The namespace that a connection opens."""
+
+    def __init__(self, name: str, touched: list[Queue]) -> None:
+        self.name: Final = name
+        self.touched: Final = touched
+        self.queues: Final[dict[str, Queue]] = {}
+        self.exchanges: Final[dict[str, Exchange]] = {}
+        self.reply_queues: Final[dict[str, Queue]] = {}  # of direct reply-to consumers, by address
+        self.epoch: i64 = 0
+        self._addresses: Final[dict[tuple[str, str], Address]] = {}
+        self.default_exchange: Final = DirectExchange("", True, False, False, {})
+        self.exchanges[""] = self.default_exchange
+        for exchange_name, type_name, internal in PREDECLARED:
+            self.exchanges[exchange_name] = make_exchange(type_name, exchange_name, True, False, internal, {})
+
+    def __repr__(self) -> str:
+        return f"vhost '{self.name}'"
+
+    def address(self, exchange: str, routing_key: str) -> Address:
+        """The one Address for this pair, shared so that deliveries of it are framed alike."""
+        key = (exchange, routing_key)
+        address = self._addresses.get(key)
+        if address is None:
+            if len(self._addresses) >= ADDRESSES_KEPT:
+                self._addresses.clear()
+            address = self._addresses[key] = Address(exchange, routing_key)
+        return address
+
+    def exchange(self, name: str) -> Exchange:
+        """The exchange of that name, or SoftError 404."""
+        exchange = self.exchanges.get(name)
+        if exchange is None:
+            raise SoftError(NOT_FOUND, f"no exchange '{name}' in vhost '{self.name}'")
+        return exchange
+
+    def queue(self, name: str) -> Queue:
+        """The queue of that name, or SoftError 404."""
+        queue = self.queues.get(name)
+        if queue is None:
+            raise SoftError(NOT_FOUND, f"no queue '{name}' in vhost '{self.name}'")
+        return queue
+
+    def add_exchange(self, exchange: Exchange) -> None:
+        """A new exchange, of a name that is free."""
+        self.exchanges[exchange.name] = exchange
+        self.epoch += 1
+
+    def add_queue(self, queue: Queue) -> None:
+        """A new queue, of a name that is free."""
+        self.queues[queue.name] = queue
+        self.epoch += 1
+
+    def add_reply_queue(self, queue: Queue) -> None:
+        """A direct reply-to consumer subscribes."""
+        self.reply_queues[queue.name] = queue
+        self.epoch += 1
+
+    def remove_reply_queue(self, queue: Queue) -> None:
+        """A direct reply-to consumer is gone, with the answers it has not been sent."""
+        queue.deleted = True
+        self.reply_queues.pop(queue.name, None)
+        self.epoch += 1
+        queue.purge()
+
+    def add_binding(self, binding: Binding) -> bool:
+        """Bind; False if the same binding is there already. SoftError if the exchange type refuses it."""
+        self.epoch += 1
+        return binding.source.bind(binding)
+
+    def remove_binding(self, binding: Binding) -> None:
+        """Unbind, and delete the source if it is an auto-delete exchange that nothing is bound to any more."""
+        source = binding.source
+        self.epoch += 1
+        if source.unbind(binding.identity) is not None and source.auto_delete and not source.bindings:
+            self.delete_exchange(source)
+
+    def delete_exchange(self, exchange: Exchange) -> None:
+        """Delete an exchange with all bindings from it and to it."""
+        if exchange.deleted:
+            return
+        exchange.deleted = True
+        self.epoch += 1
+        del self.exchanges[exchange.name]
+        for binding in list(exchange.bindings.values()):
+            exchange.unbind(binding.identity)
+        for binding in list(exchange.bindings_to):
+            self.remove_binding(binding)
+
+    def delete_queue(self, queue: Queue) -> int:
+        """Delete a queue with its bindings, tell its consumers, and say how many ready messages went with it."""
+        count = queue.ready_count()
+        queue.deleted = True
+        self.epoch += 1
+        del self.queues[queue.name]
+        if queue.owner is not None:
+            queue.owner.exclusive_queues.pop(queue, None)
+        for binding in list(queue.bindings_to):
+            self.remove_binding(binding)
+        for consumer in list(queue.consumers):
+            queue.remove_consumer(consumer)
+            consumer.channel.consumer_cancelled_by_server(consumer)
+        queue.purge()
+        return count
+
+    def delete_if_unused(self, queue: Queue) -> None:
+        """A consumer went: delete the queue if it is auto-delete and that was the last one."""
+        if queue.auto_delete and not queue.consumers and not queue.deleted:
+            self.delete_queue(queue)
+
+    def route(self, exchange: Exchange, routing_keys: list[str], headers: Table) -> tuple[list[Queue], bool]:
+        """The queues a message goes to, each once, and whether its headers were asked on the way.
+
+        An exchange that matches nothing passes the message to its alternate exchange; exchanges bound to exchanges are
+        followed, each visited once, so that cycles end.
+        """
+        queues: dict[Queue, None] = {}
+        visited: dict[Exchange, None] = {exchange: None}
+        to_visit: list[Exchange] = [exchange]
+        by_headers = False
+        while to_visit:
+            current = to_visit.pop()
+            by_headers = by_headers or current.routes_by_headers
+            for destination in self._matches(current, routing_keys, headers):
+                if isinstance(destination, Queue):
+                    queues[destination] = None
+                elif isinstance(destination, Exchange) and destination not in visited:
+                    visited[destination] = None
+                    to_visit.append(destination)
+        return list(queues), by_headers
+
+    def _matches(self, exchange: Exchange, routing_keys: list[str], headers: Table) -> list[Destination]:
+        found: list[Destination] = []
+        if exchange is self.default_exchange:
+            for key in routing_keys:
+                queue = self.queues.get(key) or self.reply_queues.get(key)
+                if queue is not None:
+                    found.append(queue)
+            return found
+        for key in routing_keys:
+            exchange.match(key, headers, found)
+        if not found and exchange.alternate is not None:
+            alternate = self.exchanges.get(exchange.alternate)
+            if alternate is not None:
+                found.append(alternate)
+        return found
+
+
+def check_exclusive_access(queue: Queue, connection: object, vhost: VirtualHost) -> None:
+    """SoftError 405 if the queue is exclusive to another connection (AMQP 0-9-1 `exclusive`, RabbitMQ's text)."""
+    if queue.owner is not None and queue.owner is not connection:
+        raise locked(queue, vhost)
+
+
+def locked(queue: Queue, vhost: VirtualHost) -> SoftError:
+    """The error for a queue that is exclusive to somebody else, or not as exclusive as a redeclare wants it."""
+    return SoftError(
+        RESOURCE_LOCKED,
+        f"cannot obtain exclusive access to locked queue '{queue.name}' in vhost '{vhost.name}'. "
+        "It could be originally declared on another connection or the exclusive property value does not match that "
+        "of the original declaration.",
+    )
+
+
+def check_name_not_reserved(kind: str, name: str) -> None:
+    """SoftError 403 if a client may not declare that name: `amq.` is kept for the broker."""
+    if name.startswith("amq."):
+        raise SoftError(ACCESS_REFUSED, f"{kind} name '{name}' contains reserved prefix 'amq.*'")

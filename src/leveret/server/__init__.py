@@ -1,0 +1,1 @@
+"""Where the broker meets the machine: sockets, the tick, signals, logging."""

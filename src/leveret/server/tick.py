@@ -1,0 +1,78 @@
+"""The tick: read every ready socket once, then deliver, confirm and send once.
+
+The event loop calls a reader for each ready socket; the first of them in a round asks for `end`, which the loop
+runs after all readers of that round. So what arrived together is handled together, and each connection costs one
+send.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Final
+
+from leveret.broker.broker import Broker
+from leveret.broker.connection import Connection
+from leveret.server.client import Client
+
+
+class Tick:
+    """Drives one broker on one event loop."""
+
+    def __init__(self, broker: Broker, loop: asyncio.AbstractEventLoop) -> None:
+        self.broker: Final = broker
+        self.loop: Final = loop
+        self.clients: Final[dict[Connection, Client]] = {}
+        self._begun = False
+        self._armed_for: float | None = None
+        self._alarm: asyncio.TimerHandle | None = None
+        broker.timers.now = loop.time()
+
+    def begin(self) -> None:
+        """Something happened: set the time, and have `end` called when all that happened is handled."""
+        if not self._begun:
+            self._begun = True
+            self.broker.timers.now = self.loop.time()
+            self.loop.call_soon(self.end)
+
+    def end(self) -> None:
+        """Deliver, confirm and send what the tick brought about."""
+        self._begun = False
+        broker = self.broker
+        broker.end_tick()
+        clients = self.clients
+        for connection in broker.take_dirty():
+            client = clients.get(connection)
+            if client is not None:
+                client.flush()
+        if broker.touched:
+            self.begin()
+        self._arm()
+
+    def _arm(self) -> None:
+        """Be woken when the broker's next timer is due."""
+        due = self.broker.timers.next_due()
+        armed = self._armed_for
+        if due is None or (armed is not None and armed <= due):
+            return
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._armed_for = due
+        self._alarm = self.loop.call_at(due, self._timers_due)
+
+    def _timers_due(self) -> None:
+        self._armed_for = self._alarm = None
+        self.begin()
+        self.broker.timers.run(self.loop.time())
+
+    def add(self, sock: socket.socket, peer: str, local: str, from_loopback: bool) -> None:
+        """A client connected."""
+        sock.setblocking(False)
+        connection = self.broker.connect(peer, local, from_loopback)
+        self.clients[connection] = Client(self, sock, connection)
+        self.begin()
+
+    def forget(self, client: Client) -> None:
+        """A client's socket is closed."""
+        self.clients.pop(client.connection, None)
+        self.begin()
