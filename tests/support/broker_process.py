@@ -1,0 +1,80 @@
+"""A broker as users run it: a process of its own, found by the line it prints when it serves."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+
+READY = re.compile(r"ready amqp://(?:\[[^\]]+\]|[^:]+):(\d+)")
+
+
+class ExternalBroker:
+    """A broker that somebody else started on loopback."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+
+    @property
+    def url(self) -> str:
+        return f"amqp://guest:guest@127.0.0.1:{self.port}/"
+
+
+class BrokerProcess:
+    """`leveret serve` on a free port, with its data in `folder`; stopped by SIGTERM at the end of the block."""
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        self.data_dir = folder / "data"
+        self.arguments = arguments
+        self.port = 0
+        self.log_path = folder / "broker.log"
+        self.process: subprocess.Popen[str] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"amqp://guest:guest@127.0.0.1:{self.port}/"
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None
+        return self.process.pid
+
+    def start(self) -> None:
+        """Start the program and wait until it says that it serves; a second start takes the same port again."""
+        command = [sys.executable, "-m", "leveret", "serve", "--port", str(self.port), "--data-dir", str(self.data_dir)]
+        with self.log_path.open("a") as log:
+            self.process = subprocess.Popen(
+                [*command, *self.arguments], stdout=subprocess.PIPE, stderr=log, text=True, env=dict(os.environ)
+            )
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        found = READY.match(line)
+        if not found:
+            self.process.wait(10)
+            raise AssertionError(f"the broker did not start: {line!r} {self.log_path.read_text()}")
+        self.port = int(found[1])
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """End the process with a signal and return its exit status."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        status = self.process.wait(10)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        return status
+
+    def __enter__(self) -> BrokerProcess:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+        logged = self.log_path.read_text()
+        assert "Traceback" not in logged, logged
