@@ -136,7 +136,7 @@ class ExchangeBind(Method):
         reader.short()  # ticket
         destination = reader.shortstr()
         source = reader.shortstr()
-        routing_key = reader.shortstr_unchecked()
+        routing_key = reader.shortstr()
         bits = reader.octet()
         arguments = reader.table()
         return ExchangeBind(destination, source, routing_key, bits & 1 != 0, arguments)
@@ -183,7 +183,7 @@ class ExchangeUnbind(Method):
         reader.short()  # ticket
         destination = reader.shortstr()
         source = reader.shortstr()
-        routing_key = reader.shortstr_unchecked()
+        routing_key = reader.shortstr()
         bits = reader.octet()
         arguments = reader.table()
         return ExchangeUnbind(destination, source, routing_key, bits & 1 != 0, arguments)

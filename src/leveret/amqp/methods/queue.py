@@ -107,7 +107,7 @@ class QueueBind(Method):
         reader.short()  # ticket
         queue = reader.shortstr()
         exchange = reader.shortstr()
-        routing_key = reader.shortstr_unchecked()
+        routing_key = reader.shortstr()
         bits = reader.octet()
         arguments = reader.table()
         return QueueBind(queue, exchange, routing_key, bits & 1 != 0, arguments)
@@ -237,7 +237,7 @@ class QueueUnbind(Method):
         reader.short()  # ticket
         queue = reader.shortstr()
         exchange = reader.shortstr()
-        routing_key = reader.shortstr_unchecked()
+        routing_key = reader.shortstr()
         arguments = reader.table()
         return QueueUnbind(queue, exchange, routing_key, arguments)
 
