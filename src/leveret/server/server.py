@@ -21,6 +21,7 @@ from typing import Final
 from leveret import __version__
 from leveret.broker.broker import Broker
 from leveret.build import description
+from leveret.server.control import CannotControl, ControlServer
 from leveret.server.listener import CannotListen, Listener, listen_tcp, listen_unix
 from leveret.server.tick import Tick
 
@@ -58,6 +59,7 @@ async def serve(configuration: Configuration) -> None:
         listeners = await listen(tick, configuration)
     except CannotListen as error:
         raise CannotStart(str(error)) from None
+    control = await open_control(configuration, broker, listeners, stopping)
     log.info("Leveret %s (%s) on Python %s", __version__, description(), sys.version.split()[0])
     for listener in listeners:
         log.info("listening on %s", listener.url)
@@ -67,6 +69,8 @@ async def serve(configuration: Configuration) -> None:
     for listener in listeners:
         listener.close()
     await say_goodbye(tick)
+    if control is not None:
+        await control.close()
 
 
 def make_data_dir(path: Path) -> None:
@@ -90,6 +94,22 @@ async def listen(tick: Tick, configuration: Configuration) -> list[Listener]:
     if configuration.unix_socket is not None:
         listeners.append(listen_unix(tick, configuration.unix_socket))
     return listeners
+
+
+async def open_control(
+    configuration: Configuration, broker: Broker, listeners: list[Listener], stopping: asyncio.Event
+) -> ControlServer | None:
+    """Open the control socket, if there is a data folder; CannotStart if that one is another broker's."""
+    if configuration.data_dir is None:
+        return None
+    control = ControlServer(broker, stopping.set, configuration.data_dir, [listener.url for listener in listeners])
+    try:
+        await control.start()
+    except CannotControl as error:
+        for listener in listeners:
+            listener.close()
+        raise CannotStart(str(error)) from None
+    return control
 
 
 async def say_goodbye(tick: Tick) -> None:
