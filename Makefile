@@ -19,7 +19,7 @@ COMPILED := $(sort $(shell find src/leveret/amqp src/leveret/broker src/leveret/
 	-name '*.py' 2>/dev/null))
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-interpreted coverage lint format bench clean FORCE
+.PHONY: crash help run build test test-interpreted coverage lint format bench clean FORCE
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 24
@@ -35,6 +35,9 @@ test: $(STAMPS)/built $(STAMPS)/test ## Run the tests against the compiled build
 test-interpreted: $(STAMPS)/test ## Run the core's tests once more, interpreted
 	LEVERET_INTERPRETED=1 $(BIN)/python -m pytest $(CORE_TESTS)
 
+crash: $(STAMPS)/built $(STAMPS)/test ## Kill a broker under load 100 times (more: make crash ARGUMENTS="--kills 500")
+	$(BIN)/python -m tests.crash $(ARGUMENTS)
+
 coverage: $(STAMPS)/test ## Measure the line coverage of amqp/ and broker/, interpreted; fail under 95 %
 	$(BIN)/python -m coverage erase
 	LEVERET_INTERPRETED=1 $(BIN)/python -m coverage run -m pytest $(COVERAGE_TESTS)
@@ -45,7 +48,7 @@ lint: $(STAMPS)/test $(STAMPS)/lint ## Check style and types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy --strict src
-	$(BIN)/mypy tests examples benchmarks
+	MYPYPATH=benchmarks $(BIN)/mypy tests examples benchmarks
 
 format: $(STAMPS)/lint ## Bring the code into the style that lint expects
 	$(BIN)/ruff check --fix

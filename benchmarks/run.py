@@ -29,6 +29,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from rows import ROWS, Metric, Row
+
 LOAD = Path(__file__).with_name("amqpload.py")
 amqpload = importlib.import_module("amqpload")  # beside this file; untyped, and kept as it is
 
@@ -36,93 +38,9 @@ RABBITMQ_SERVERS = ("/usr/lib/rabbitmq/bin/rabbitmq-server", "/usr/lib64/rabbitm
 START_TIMEOUT = 60.0  # seconds; RabbitMQ takes its time on a busy machine
 STOP_TIMEOUT = 20.0
 SETTLE = 1.0  # seconds of rest before idle memory is read, and after a load
-VERB_TIMEOUT = 120.0  # seconds beyond those that a load is asked to last
+VERB_TIMEOUT = 240.0  # seconds beyond those that a load is asked to last
 RESULTS_BEGIN = "<!-- results: written by run.py --into -->"
 RESULTS_END = "<!-- end of results -->"
-
-
-@dataclass(frozen=True)
-class Metric:
-    """One figure of a row: its key in the load generator's output, what it says, and which way is better."""
-
-    key: str
-    title: str
-    lower_is_better: bool = False
-    compared: bool = True
-
-
-@dataclass(frozen=True)
-class Row:
-    """One measurement: arguments of the load generator (none: the start of the broker) and the figures it gives."""
-
-    name: str
-    load: tuple[str, ...]
-    metrics: tuple[Metric, ...]
-
-
-def throughput(size: int) -> Row:
-    """Transient messages of one size to a consumer without acknowledgements."""
-    load = ("throughput", "--size", str(size), "--mode", "auto")
-    title = f"{size:,} B, transient, no-ack: delivered a second"
-    return Row(f"throughput-{size}", load, (Metric("delivered_per_s", title),))
-
-
-ROWS = (
-    Row(
-        "start",
-        (),
-        (
-            Metric("ready_s", "start to the first open connection, s", lower_is_better=True),
-            Metric("idle_mb", "resident memory when idle, MB", lower_is_better=True),
-        ),
-    ),
-    Row(
-        "connections",
-        ("connections", "--count", "500"),
-        (
-            Metric("kb_each", "memory for an idle connection with one channel, kB", lower_is_better=True),
-            Metric("per_s", "connections opened a second, one after the other"),
-        ),
-    ),
-    Row(
-        "queues",
-        ("queues", "--count", "2000"),
-        (
-            Metric("declares_per_s", "transient queues declared a second, one after the other"),
-            Metric("deletes_per_s", "queues deleted a second, one after the other"),
-            Metric("kb_each", "memory for an empty queue, kB", lower_is_better=True),
-        ),
-    ),
-    Row("churn", ("churn",), (Metric("cycles_per_s", "connect, declare, publish, get, delete, close: cycles/s"),)),
-    Row(
-        "confirm",
-        ("confirm", "--count", "2000", "--size", "100"),
-        (
-            Metric("p50_ms", "persistent, one confirm at a time: p50, ms", lower_is_better=True),
-            Metric("p99_ms", "persistent, one confirm at a time: p99, ms", lower_is_better=True),
-        ),
-    ),
-    Row(
-        "latency",
-        ("latency", "--rate", "5000", "--size", "100"),
-        (
-            Metric("p50_ms", "end-to-end latency at 5,000 a second: p50, ms", lower_is_better=True),
-            Metric("p99_ms", "end-to-end latency at 5,000 a second: p99, ms", lower_is_better=True),
-        ),
-    ),
-    throughput(16),
-    throughput(100),
-    throughput(1024),
-    throughput(16384),
-    Row(
-        "ack-100",
-        ("throughput", "--size", "100", "--mode", "ack"),
-        (
-            Metric("delivered_per_s", "100 B, transient, manual acks, prefetch 1000: delivered a second"),
-            Metric("delivered_share", "the same, delivered in % of published", compared=False),
-        ),
-    ),
-)
 
 
 @dataclass(frozen=True)
@@ -181,9 +99,9 @@ def leveret_version() -> str:
 
 @contextlib.contextmanager
 def leveret(folder: Path) -> Iterator[Broker]:
-    """A Leveret of this interpreter's environment, with its default options but for the port and the disk."""
+    """A Leveret of this interpreter's environment, with its default options but for the port and the folder."""
     log = folder / "leveret.log"
-    command = [sys.executable, "-m", "leveret", "serve", "--port", "0", "--ephemeral"]
+    command = [sys.executable, "-m", "leveret", "serve", "--port", "0", "--data-dir", str(folder / "data")]
     begun = time.perf_counter()
     with log.open("w") as output:
         process = subprocess.Popen(

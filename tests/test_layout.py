@@ -27,7 +27,7 @@ LAST_ROOMS = {"management": {"cli", "testing"}, "server": {"cli", "testing"}, "c
 SANS_IO_ROOMS = ("amqp", "broker")
 INPUT_AND_OUTPUT = frozenset(
     """
-    _socket _thread asyncio concurrent fcntl fileinput glob http io mmap multiprocessing pathlib queue select selectors
+    _socket _thread asyncio concurrent fcntl fileinput glob http mmap multiprocessing pathlib queue select selectors
     shutil signal socket socketserver sqlite3 ssl subprocess tempfile threading urllib uvloop
     """.split()  # noqa: SIM905
 )

@@ -16,7 +16,6 @@ from pathlib import Path
 import pytest
 
 from leveret.broker.broker import Broker
-from leveret.broker.queue import Queue
 from leveret.management.control_socket import ADDRESS_LIMIT, NAME, REQUEST_LIMIT
 from leveret.server.control import CannotControl, ControlServer, DataFolderInUse
 from tests.ctl.conftest import leveretctl
@@ -170,7 +169,8 @@ def test_a_living_brokers_socket_is_not_stolen(leveret: BrokerProcess) -> None:
         timeout=30,
     )
     assert (result.returncode, result.stdout) == (1, "")
-    assert result.stderr == f"leveret: another broker is running with the data folder {leveret.data_dir}\n"
+    in_use = f"leveret: the data folder {leveret.data_dir} is in use by another broker (pid {leveret.pid})\n"
+    assert result.stderr == in_use
     status = json.loads(leveretctl("status", "--formatter", "json", data_dir=leveret.data_dir).stdout)
     assert status["pid"] == leveret.pid
 
@@ -241,7 +241,7 @@ def test_a_long_listing_lets_the_broker_work(tmp_path: Path) -> None:
     vhost = broker.vhosts["/"]
     names = [f"queue-{number}" for number in range(20_000)]
     for name in names:
-        vhost.add_queue(Queue(name, False, False, None, {}, vhost.touched))
+        vhost.add_queue(vhost.new_queue(name, False, False, None, {}))
     turns = 0
 
     async def count_turns() -> None:

@@ -31,6 +31,7 @@ class BrokerProcess:
         self.data_dir = folder / "data"
         self.arguments = arguments
         self.port = 0
+        self.started_by: tuple[str, ...] = ()  # a program, with its arguments, that runs what follows
         self.log_path = folder / "broker.log"
         self.process: subprocess.Popen[str] | None = None
 
@@ -48,7 +49,7 @@ class BrokerProcess:
         command = [sys.executable, "-m", "leveret", "serve", "--port", str(self.port), "--data-dir", str(self.data_dir)]
         with self.log_path.open("a") as log:
             self.process = subprocess.Popen(
-                [*command, *self.arguments], stdout=subprocess.PIPE, stderr=log, text=True, env=dict(os.environ)
+                [*self.started_by, *command, *self.arguments], stdout=subprocess.PIPE, stderr=log, text=True, env=dict(os.environ)
             )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()

@@ -183,6 +183,8 @@ def test_a_folder_without_write_permission_is_one_clear_line(tmp_path: Path) -> 
         (["--port"], "--port"),
         (["--log-level", "nonsense"], "nonsense"),
         (["--bind", "999.999.999.999", "--port", "0"], "999.999.999.999"),
+        (["--bind", "a..b", "--port", "0"], "a..b"),
+        (["--sync", "interval=0"], "interval=0"),
         (["surplus"], "surplus"),
     ],
 )

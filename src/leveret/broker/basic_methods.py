@@ -95,6 +95,7 @@ def qos(channel: Channel, method: BasicQos) -> None:
         channel.prefetch = method.prefetch_count
     else:
         channel.consumer_prefetch = method.prefetch_count
+        channel.prefetch_changed = True
         for consumer in channel.consumers.values():
             if not consumer.no_ack:
                 consumer.prefetch = method.prefetch_count
@@ -105,10 +106,12 @@ def qos(channel: Channel, method: BasicQos) -> None:
 def get(channel: Channel, method: BasicGet) -> None:
     """Fetch one message, whatever the prefetch."""
     queue = named_queue(channel, channel.connection.vhost_opened(), method.queue)
-    if queue.ready_count() == 0:
+    queue.fill_window_now()
+    if not queue.ready and not queue.returned:
         channel.send(BasicGetEmpty())
         return
     message, position, redelivered = queue.take()
+    queue.hand_out(message, position, method.no_ack)
     tag = channel.deliver_got(message, queue, position, method.no_ack)
     address = message.address
     channel.send(BasicGetOk(tag, redelivered, address.exchange, address.routing_key, queue.ready_count()))
@@ -134,8 +137,11 @@ def consume(channel: Channel, method: BasicConsume) -> None:
     check_not_in_exclusive_use(channel, queue)
     if method.exclusive and queue.consumers:
         raise SoftError(ACCESS_REFUSED, f"{what} in exclusive use")
-    for other in channel.consumers.values():
-        other.prefetch = other.declared_prefetch
+    if channel.prefetch_changed:
+        channel.prefetch_changed = False
+        for other in channel.consumers.values():
+            other.prefetch = other.declared_prefetch
+        channel.unpark()
     consumer = Consumer(
         channel,
         queue,
@@ -168,7 +174,7 @@ def consume_replies(channel: Channel, method: BasicConsume, tag: str) -> None:
     connection = channel.connection
     vhost = connection.vhost_opened()
     address = reply_address(connection.broker.random_octets(16))
-    queue = Queue(address, False, True, connection, {}, vhost.touched)
+    queue = vhost.new_queue(address, False, True, connection, {})
     consumer = Consumer(channel, queue, tag, True, False, 0, 0, method.arguments)
     vhost.add_reply_queue(queue)
     channel.reply_queue = queue

@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 class Destination:
     """Where a binding may lead: a queue or an exchange."""
 
-    def __init__(self, name: str, kind: str) -> None:
+    def __init__(self, name: str, kind: str, durable: bool) -> None:
         self.name: Final = name
         self.kind: Final = kind  # "queue" or "exchange", as in listings
         self.bindings_to: dict[Binding, None] = {}
+        self.durable: Final = durable
 
 
 class Binding:
@@ -33,3 +34,7 @@ class Binding:
         self.routing_key: Final = routing_key
         self.arguments: Final = arguments
         self.identity: Final = (destination.kind, destination.name, routing_key, encode_table(arguments))
+
+    def durable(self) -> bool:
+        """Whether the binding survives: it does if both its ends do."""
+        return self.source.durable and self.destination.durable

@@ -9,17 +9,22 @@ Clocks and randomness come from outside, so that a test can hold them still.
 
 from __future__ import annotations
 
+import logging
 import platform
 from collections.abc import Callable
 from typing import Final
 
 from leveret.amqp.field_table import Table, table_from_python
+from leveret.broker.alarms import Alarms
 from leveret.broker.channel import Channel
 from leveret.broker.connection import Connection
+from leveret.broker.durability import Store
 from leveret.broker.queue import Queue
 from leveret.broker.timers import Timers
 from leveret.broker.users import Users
 from leveret.broker.vhost import VirtualHost
+
+log: Final = logging.getLogger("leveret.broker")
 
 # kombu and others choose their ways by product and version: these are the behaviours we follow
 PRODUCT: Final = "RabbitMQ"
@@ -46,7 +51,9 @@ class Broker:
         node: str,
         wall_clock: Callable[[], float],
         random_octets: Callable[[int], bytes],
+        store: Store | None = None,
     ) -> None:
+        self.store: Final = Store() if store is None else store
         self.version: Final = version
         self.node: Final = node
         self.wall_clock: Final = wall_clock
@@ -58,7 +65,8 @@ class Broker:
         self.confirming: Final[list[Channel]] = []  # channels that owe confirms
         self.dirty: list[Connection] = []  # connections with output
         self.connections: Final[dict[Connection, None]] = {}
-        self.vhosts: Final = {"/": VirtualHost("/", self.touched)}
+        self.alarms: Final = Alarms()
+        self.vhosts: Final = {"/": VirtualHost("/", self.touched, self.store)}
         self.server_properties: Final = server_properties(version, node)
 
     def connect(self, peer: str, local: str, from_loopback: bool) -> Connection:
@@ -71,8 +79,12 @@ class Broker:
         """Deliver and confirm. Queues that stop because of a full output are touched again when it drains."""
         touched = self.touched
         for queue in touched:
-            queue.deliver()
+            try:
+                queue.deliver()
+            except Exception:
+                log.exception("internal error in queue '%s'", queue.name)
         touched.clear()
+        self.store.end_tick()
         confirming = self.confirming
         for channel in confirming:
             channel.flush_confirms()
@@ -82,7 +94,26 @@ class Broker:
         """The connections whose output is to be sent."""
         dirty = self.dirty
         self.dirty = []
-        return dirty
+        for connection in dirty:
+            connection.is_dirty = False
+        return [connection for connection in dirty if connection.holds == 0]
+
+    def release(self, connection: Connection) -> None:
+        """What the connection's output waited for is on disk."""
+        connection.holds -= 1
+        if connection.holds == 0:
+            connection.wake()
+
+    def set_alarm(self, name: str, on: bool) -> None:
+        """Raise or clear an alarm (`broker.alarms` says what that does). May be repeated."""
+        if not self.alarms.set(name, on):
+            return
+        if on:
+            for vhost in self.vhosts.values():
+                vhost.epoch += 1  # cached routes don't ask for alarms
+        elif not self.alarms.active:
+            for connection in list(self.connections):
+                connection.unblock()
 
     def shut_down(self) -> None:
         """Tell every client that the broker is going."""

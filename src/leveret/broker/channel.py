@@ -4,12 +4,14 @@ Settling finds deliveries by their tag in `unacked`. `oldest` is a tag below whi
 many walks from there, and since it only rises every tag is walked over once, whatever the client acknowledges in
 which order.
 
-After an error the channel is `closing`: it has let go of everything, and ignores what comes until close-ok.
+Once a channel has let go of everything it is `closing`: it confirms nothing any more, and after an error ignores what
+comes until close-ok.
 """
 
 from __future__ import annotations
 
 import struct
+from io import BytesIO
 from typing import TYPE_CHECKING, Final
 
 from librt.strings import read_i64_be, write_i64_be
@@ -22,7 +24,7 @@ from leveret.broker.consumer import Consumer, Delivery
 from leveret.broker.message import BODY_SIZE_AT, Message
 from leveret.broker.publishing import publish
 from leveret.broker.queue import Queue
-from leveret.broker.routing import Route
+from leveret.broker.routing import Route, current_route
 from leveret.broker.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ class Channel:
         self.last_queue = ""  # what an empty queue name means
         # content being assembled
         self.route: Route | None = None
-        self.parts: Final[list[bytes]] = []
+        self.content: BytesIO | None = None  # its frames so far; grows in place, so that a large body is in memory once
         self.body_left: i64 = 0
         self.oversized = False  # a frame of the content is larger than agreed on
         # deliveries
@@ -52,14 +54,19 @@ class Channel:
         self.consumers_unacked: i64 = 0  # those that the channel's prefetch counts: without basic.get's
         self.prefetch: i64 = 0  # of the whole channel (basic.qos global)
         self.consumer_prefetch = 0  # of consumers to come
+        self.prefetch_changed = False  # since the last basic.consume, so that it holds for the running ones for now
         self.flow_active = True
         self.consumers: Final[dict[str, Consumer]] = {}
-        self.parked: list[Consumer] = []
+        self.parked: dict[Consumer, None] = {}
         self.reply_queue: Queue | None = None
         # confirms and transactions
         self.confirming = False
         self.publish_tag: i64 = 0
         self.confirmed_tag: i64 = 0
+        self.unsynced_tag: i64 = 0  # the last publish that the store has to keep
+        self.loose_tags: Final[list[int]] = []  # to be confirmed alone at the end of the tick
+        self.confirmed_alone: Final[set[int]] = set()  # above confirmed_tag
+        self._owes_confirms = False
         self.transaction: Transaction | None = None
 
     def send(self, method: Method) -> None:
@@ -75,7 +82,7 @@ class Channel:
 
     def content_header(self, frame: bytes, class_id: i64, weight: i64) -> None:
         """The content header frame that follows a publish; HardError if none is due or it is not basic's."""
-        if self.route is None or self.parts:
+        if self.route is None or self.content is not None:
             raise HardError(
                 UNEXPECTED_FRAME,
                 f"expected {'method' if self.route is None else 'content body'}, got content header instead",
@@ -93,7 +100,8 @@ class Channel:
                 60,
                 40,
             )
-        self.parts.append(frame)
+        self.content = BytesIO()
+        self.content.write(frame)
         self.oversized = False
         self.body_left = size
         if size == 0:
@@ -101,7 +109,8 @@ class Channel:
 
     def content_body(self, frame: bytes) -> None:
         """A body frame; HardError if none is due or it holds more than the header announced."""
-        if not self.parts:
+        content = self.content
+        if content is None:
             expected = "method" if self.route is None else "content header"
             raise HardError(UNEXPECTED_FRAME, f"expected {expected}, got content body instead")
         if len(frame) == FRAME_OVERHEAD:
@@ -112,39 +121,72 @@ class Channel:
         if self.body_left < 0:
             raise HardError(UNEXPECTED_FRAME, "content body is larger than the content header announced")
         self.oversized = self.oversized or len(frame) > self.connection.frame_max
-        self.parts.append(frame)
+        content.write(frame)
         if self.body_left == 0:
             self._content_complete()
 
     def _content_complete(self) -> None:
-        route = self.route
-        assert route is not None
-        content = b"".join(self.parts)
+        assert self.route is not None and self.content is not None
+        route = current_route(self.connection.vhost_opened(), self.route)
+        content = self.content.getvalue()
+        self.content = None
         if self.oversized:  # RabbitMQ forgives payloads of up to frame_max, but sends none
             header, body = split_content(content)
             content = content_frames(int(self.number), header, body, int(self.connection.frame_max))
-        self.parts.clear()
         self.route = None
         publish(self, route, content)
 
     # confirms
 
-    def count_publish(self) -> None:
-        """A message was taken in on a confirming channel: it is confirmed at the end of the tick."""
-        if self.publish_tag == self.confirmed_tag:
-            self.connection.broker.confirming.append(self)
+    def count_publish(self, stored: bool) -> None:
+        """A message was taken in on a confirming channel.
+
+        If the store has to keep it, it is confirmed when it is on disk, else at the end of the tick: alone, where
+        others before it are still on their way to the disk.
+        """
         self.publish_tag += 1
+        if stored:
+            self.unsynced_tag = self.publish_tag
+            self.connection.broker.store.await_sync(self)
+        elif self.unsynced_tag > self.confirmed_tag:
+            self.loose_tags.append(int(self.publish_tag))
+        if not self._owes_confirms:
+            self._owes_confirms = True
+            self.connection.broker.confirming.append(self)
 
     def flush_confirms(self) -> None:
-        """Send one basic.ack for everything taken in and not confirmed yet."""
-        count = self.publish_tag - self.confirmed_tag
-        if count == 0 or self.closing:
+        """Confirm at the end of the tick what needs no disk."""
+        self._owes_confirms = False
+        if self.unsynced_tag <= self.confirmed_tag:
+            self.confirm_through(self.publish_tag)
+        elif not self.closing:
+            for tag in self.loose_tags:
+                self._send_ack(tag, False)
+            self.confirmed_alone.update(self.loose_tags)
+        self.loose_tags.clear()
+
+    def confirm_through(self, tag: i64) -> None:
+        """Confirm every publish up to a tag that was not confirmed alone: in one basic.ack, if none was."""
+        count = tag - self.confirmed_tag
+        if count <= 0 or self.closing:
             return
-        self.confirmed_tag = self.publish_tag
+        first = self.confirmed_tag + 1
+        self.confirmed_tag = tag
+        if not self.confirmed_alone:
+            self._send_ack(tag, count > 1)
+            return
+        while first <= tag:
+            if int(first) in self.confirmed_alone:
+                self.confirmed_alone.remove(int(first))
+            else:
+                self._send_ack(first, False)
+            first += 1
+
+    def _send_ack(self, tag: i64, multiple: bool) -> None:
         writer = self.connection.writer
         writer.write(b"\x01" + self.number_octets + b"\x00\x00\x00\x0d\x00\x3c\x00\x50")
-        write_i64_be(writer, self.publish_tag)
-        writer.write(b"\x01\xce" if count > 1 else b"\x00\xce")
+        write_i64_be(writer, tag)
+        writer.write(b"\x01\xce" if multiple else b"\x00\xce")
         self.connection.wake()
 
     # settling
@@ -224,7 +266,7 @@ class Channel:
         """There may be room again: give the parked consumers their turns back."""
         parked = self.parked
         if parked:
-            self.parked = []
+            self.parked = {}
             for consumer in parked:
                 consumer.queue.unpark(consumer)
 
@@ -233,7 +275,6 @@ class Channel:
         self.delivery_tag += 1
         tag = int(self.delivery_tag)
         if not no_ack:
-            queue.hold(message)
             self.unacked[tag] = Delivery(message, queue, position, None)
         return tag
 
@@ -264,12 +305,12 @@ class Channel:
         self.flush_confirms()
         self.send(ChannelClose(error.code, error.text, error.class_id, error.method_id))
         self.release()
-        self.closing = True
 
     def release(self) -> None:
         """Let go of consumers, unacked deliveries, an open transaction and half a message."""
+        self.closing = True
         self.route = None
-        self.parts.clear()
+        self.content = None
         for tag in list(self.consumers):
             self.cancel(tag)
         if self.transaction is not None:

@@ -44,7 +44,7 @@ def open_channel(connection: Connection, number: int) -> None:
 def handle(channel: Channel, method: Method) -> None:
     """Handle a method on an open channel. SoftError closes the channel, HardError the connection."""
     if channel.route is not None:
-        expected = "body" if channel.parts else "header"
+        expected = "body" if channel.content is not None else "header"
         raise HardError(
             UNEXPECTED_FRAME,
             f"expected content {expected} for class 60, got non content {expected} frame instead",
@@ -56,8 +56,10 @@ def handle(channel: Channel, method: Method) -> None:
             basic_methods.handle(channel, method)
         elif method.class_id == 50:
             queue_methods.handle(channel, method)
+            channel.connection.broker.store.hold_for_definitions(channel.connection)
         elif method.class_id == 40:
             exchange_methods.handle(channel, method)
+            channel.connection.broker.store.hold_for_definitions(channel.connection)
         elif method.class_id == 20:
             handle_channel_class(channel, method)
         elif method.class_id == 85 or method.class_id == 90:

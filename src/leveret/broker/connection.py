@@ -1,11 +1,8 @@
-"""A connection: bytes in by `feed`, frames to its channels, bytes out through its output buffer.
+"""A connection: bytes in by `feed`, frames to its channels, bytes out through its output.
 
 `feed` is where the time goes. It splits frames in place, and a publish whose payload it has seen before goes from
 bytes to queue without a method being decoded: the cached route is looked up by the payload, and if header and body
 lie whole behind it, they are cut out in one piece.
-
-The output is gathered in `writer`; content too large to be worth copying stands apart in `_blocks`. The owner takes
-it all with `take_output` at the end of the tick, and says with `writable` whether the socket took it.
 """
 
 from __future__ import annotations
@@ -13,7 +10,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-from librt.strings import BytesWriter, read_i16_be, read_i32_be, read_i64_be
+from librt.strings import read_i16_be, read_i32_be, read_i64_be
 from mypy_extensions import i64
 
 from leveret.amqp.field_table import Table
@@ -22,10 +19,9 @@ from leveret.amqp.frame import (
     HEARTBEAT_FRAME,
     PROTOCOL_HEADER,
     describe_frame,
-    method_frame,
     unknown_frame,
 )
-from leveret.amqp.methods import BasicPublish, ChannelOpen, ConnectionClose, Method, decode_method
+from leveret.amqp.methods import BasicPublish, ChannelOpen, ConnectionClose, decode_method
 from leveret.amqp.reply_codes import (
     CHANNEL_ERROR,
     CONNECTION_FORCED,
@@ -35,7 +31,7 @@ from leveret.amqp.reply_codes import (
     HardError,
     SoftError,
 )
-from leveret.broker import channel_methods, connection_methods
+from leveret.broker import alarms, channel_methods, connection_methods
 from leveret.broker.channel import Channel
 from leveret.broker.connection_state import (
     CLOSED,
@@ -48,6 +44,7 @@ from leveret.broker.connection_state import (
     STATE_NAMES,
 )
 from leveret.broker.message import BODY_SIZE_AT
+from leveret.broker.output import Output
 from leveret.broker.publishing import publish
 from leveret.broker.queue import Queue
 from leveret.broker.routing import Route, find_route
@@ -72,13 +69,15 @@ INITIAL_FRAME_MAX: Final[i64] = 8192  # before the connection is open, so that s
 ROUTES_KEPT: Final = 2048
 ROUTE_PAYLOAD_LIMIT: Final[i64] = 600
 HANDSHAKE_TIMEOUT: Final = 10.0
+OUTPUT_FULL: Final[i64] = 16 * 1024 * 1024  # octets that wait for the client before its requests wait too
 CLOSE_TIMEOUT: Final = 5.0  # seconds to wait for a close-ok
 
 
-class Connection:
+class Connection(Output):
     """One client's connection. `peer` and `local` are addresses for people to read."""
 
     def __init__(self, broker: Broker, peer: str, local: str, from_loopback: bool) -> None:
+        super().__init__()
         self.broker: Final = broker
         self.peer: Final = peer
         self.local: Final = local
@@ -101,61 +100,29 @@ class Connection:
         self._routes: Final[dict[bytes, Route]] = {}
         self._routes_epoch: i64 = 0
         self.last_input = broker.timers.now
-        # output
-        self.writer = BytesWriter()
-        self._blocks: list[bytes] = []
-        self._blocks_size: i64 = 0
-        self._dirty = False
-        self.writable = True  # False while the socket does not take what it was given
-        self.throttled = False  # a consumer was passed over because too much output waits
-        self.output_since_heartbeat = False
+        self.blocked = False  # an alarm is on: nothing is handled, and the owner doesn't read
+        self._last_publisher: Channel | None = None  # when its message is complete the connection is blocked
+        self.overfull = False  # it leaves too many answers unread: nothing is handled, and the owner doesn't read
+        self.outran_consumers = False  # it published to a queue whose consumers don't keep up
         self._timer: Timer = broker.timers.after(HANDSHAKE_TIMEOUT, self._handshake_timed_out)
 
     # output
 
-    def pending_output(self) -> i64:
-        """Octets gathered and not taken yet."""
-        return len(self.writer) + self._blocks_size
-
     def wake(self) -> None:
         """There is output: have it taken at the end of the tick."""
-        if not self._dirty:
-            self._dirty = True
+        if not self.is_dirty:
+            self.is_dirty = True
             self.broker.dirty.append(self)
 
-    def send_method(self, channel: int, method: Method) -> None:
-        """Write a method frame to the output."""
-        self.writer.write(method_frame(channel, method.encode()))
-        self.wake()
-
-    def write_block(self, block: bytes) -> None:
-        """Put a large piece into the output without copying it."""
-        self._blocks.append(self.writer.getvalue())
-        self._blocks.append(block)
-        self._blocks_size += len(self.writer) + len(block)
-        self.writer = BytesWriter()
-        self.wake()
-
-    def take_output(self) -> list[bytes]:
-        """The pieces to send, in order; they are the owner's from now on."""
-        self._dirty = False
-        self.output_since_heartbeat = True
-        if self._blocks_size:
-            pieces = self._blocks
-            pieces.append(self.writer.getvalue())
-            self._blocks = []
-            self._blocks_size = 0
-        else:
-            pieces = [self.writer.getvalue()]
-        self.writer = BytesWriter()
-        return pieces
-
     def drained(self) -> None:
-        """The socket took everything: consumers that were passed over get their turns back."""
+        """The socket took everything: consumers that were passed over get their turns back, as does the client."""
         if self.throttled:
             self.throttled = False
             for channel in self.channels.values():
                 channel.unpark()
+        if self.overfull:
+            self.overfull = False
+            self.feed(b"")
 
     # input
 
@@ -164,10 +131,10 @@ class Connection:
         self.last_input = self.broker.timers.now
         if self.state == CLOSED:
             return
-        if self._partial_size:
+        if self._partial_size or self.blocked or self.overfull:
             self._partial.append(data)
             self._partial_size += len(data)
-            if self._partial_size < self._needed:
+            if self._partial_size < self._needed or self.blocked or self.overfull:
                 return
             data = b"".join(self._partial)
             self._partial = []
@@ -181,6 +148,7 @@ class Connection:
             if at < len(data) and self.state != CLOSED:
                 self._partial.append(data[at:] if at else data)
                 self._partial_size = len(data) - at
+            self.overfull = self.pending_output() > OUTPUT_FULL
         except HardError as error:
             self.fail(error)
         except Exception:
@@ -254,7 +222,19 @@ class Connection:
                 self.fail(error)
             if self.state == CLOSED:
                 return end
+            if self._has_to_wait():
+                self._needed = 8
+                return at
             channel_number = -1  # the frame may have opened or closed the channel
+
+    def _has_to_wait(self) -> bool:
+        """Whether the client's next frames may not be handled yet."""
+        if self._last_publisher is not None and self._last_publisher.route is None:
+            self._last_publisher = None
+            self.blocked = True
+            alarms.tell_blocked(self)
+            return True
+        return self.pending_output() > OUTPUT_FULL  # one read may hold thousands of requests for large messages
 
     def _content(self, data: bytes, at: i64, end: i64, number: i64, channel: Channel, route: Route) -> i64:
         """Publish the content at `at` if it lies whole in data; else leave its frames to come one by one."""
@@ -270,7 +250,7 @@ class Connection:
         size = read_i64_be(data, at + BODY_SIZE_AT)
         after = body
         if size != 0:
-            if end - body < 8 or i64(read_i32_be(data, body + 3)) != size or data[body] != BODY:
+            if size < 0 or end - body < 8 or i64(read_i32_be(data, body + 3)) != size or data[body] != BODY:
                 return at
             after = body + 8 + size
             if (
@@ -288,7 +268,10 @@ class Connection:
         return after
 
     def _route(self, payload: bytes, channel: Channel) -> Route | None:
-        """The route of a publish method's payload, cached; None if it failed and closed the channel."""
+        """The route of a publish method's payload, cached.
+
+        None if it failed and closed the channel, or if an alarm is on: then the content comes frame by frame.
+        """
         vhost = self.vhost
         assert vhost is not None
         if self._routes_epoch != vhost.epoch:
@@ -296,6 +279,8 @@ class Connection:
             self._routes_epoch = vhost.epoch
         route = self._routes.get(payload)
         if route is None:
+            if self.broker.alarms.active:
+                self._last_publisher = channel
             try:
                 method = decode_method(payload)
                 assert isinstance(method, BasicPublish)
@@ -306,6 +291,9 @@ class Connection:
             except HardError as error:
                 with_method(error, BASIC_PUBLISH)
                 raise
+            if self._last_publisher is not None:
+                channel.begin_content(route)
+                return None
             if len(payload) <= ROUTE_PAYLOAD_LIMIT:
                 if len(self._routes) >= ROUTES_KEPT:
                     self._routes.clear()
@@ -366,6 +354,14 @@ class Connection:
         shown = int(size) & 0xFFFFFFFF
         return f"type {kind}, all octets = <<>>: {{frame_too_large,{shown},{int(self.frame_max) - 8}}}"
 
+    def unblock(self) -> None:
+        """The last alarm cleared: handle what lay unread; the owner reads again once the output is taken."""
+        self._last_publisher = None
+        if self.blocked:
+            self.blocked = False
+            alarms.tell_unblocked(self)
+            self.feed(b"")
+
     # state
 
     def vhost_opened(self) -> VirtualHost:
@@ -403,6 +399,8 @@ class Connection:
         self.release()
         self.send_method(0, ConnectionClose(code, text, class_id, method_id))
         self.state = CLOSING
+        self.blocked = False  # the answer has to be read
+        self._last_publisher = None
         self._timer.cancel()
         self._timer = self.broker.timers.after(CLOSE_TIMEOUT, self.close_socket)
 
@@ -417,6 +415,7 @@ class Connection:
         """Have the owner close the socket as soon as what is written is sent."""
         if self.state != CLOSED:
             self.state = CLOSED
+            self.blocked = False
             self._timer.cancel()
             self.release()
             self._partial = []
@@ -441,6 +440,8 @@ class Connection:
 
     def _check_heartbeat(self) -> None:
         timers = self.broker.timers
+        if self.blocked:
+            self.last_input = timers.now
         if timers.now - self.last_input > 2 * self.heartbeat:
             log.warning("closing connection %s: missed heartbeats from client, timeout: %ss", self.name, self.heartbeat)
             self.close_socket()

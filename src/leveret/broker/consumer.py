@@ -11,7 +11,7 @@ import struct
 from typing import TYPE_CHECKING, Final
 
 from librt.strings import write_i64_be
-from mypy_extensions import i64
+from mypy_extensions import i64, mypyc_attr
 
 from leveret.amqp.field_table import Table
 from leveret.broker.message import Address, Message, shortstr, write_readdressed
@@ -25,8 +25,13 @@ LARGE_CONTENT: Final[i64] = 128 * 1024  # from here on content is not copied int
 OUTPUT_LIMIT: Final[i64] = 512 * 1024  # octets waiting for a connection's socket before its consumers are passed over
 
 
+@mypyc_attr(acyclic=True)
 class Delivery:
-    """A message that a channel has been given and not settled yet."""
+    """A message that a channel has been given and not settled yet.
+
+    There are as many as messages in flight, so the garbage collector is spared them (acyclic): what could make a cycle
+    of it, its channel's `unacked`, is emptied when the channel ends.
+    """
 
     def __init__(self, message: Message, queue: Queue, position: i64, consumer: Consumer | None) -> None:
         self.message: Final = message

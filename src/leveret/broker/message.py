@@ -2,19 +2,26 @@
 
 Keeping the frames whole lets a delivery to a consumer on a channel of the same number copy them as they are; only
 another channel number or a smaller frame_max makes it frame the content anew. One message stands in every queue it
-was routed to, so it is never changed after it was made; what differs from queue to queue (position, redelivered) is
+was routed to, so what was published is never changed; what differs from queue to queue (position, redelivered) is
 kept by the queue.
+
+There may be millions of messages, so the garbage collector is spared them (acyclic): nothing that a message refers to
+outlives its way through the broker and refers back to it.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from librt.strings import BytesWriter, read_i16_be, read_i32_be, read_i64_be
-from mypy_extensions import i64
+from mypy_extensions import i64, mypyc_attr
 
 from leveret.amqp.frame import content_frames, split_content
 from leveret.amqp.properties import BasicProperties, decode_properties
+from leveret.broker.durability import NOT_STORED, LogEntry
+
+if TYPE_CHECKING:
+    from leveret.broker.queue import Queue
 
 FRAME_HEAD: Final = 7  # octets before a frame's payload
 BODY_SIZE_AT: Final = FRAME_HEAD + 4  # of the content frames: class id and weight come before it
@@ -28,6 +35,7 @@ def shortstr(text: str) -> bytes:
     return bytes([len(data)]) + data
 
 
+@mypyc_attr(acyclic=True)
 class Address:
     """Exchange and routing key of a publish, with the bytes that every delivery of it ends in."""
 
@@ -40,14 +48,36 @@ class Address:
         self.redelivery: Final = b"\x01" + self.encoded + b"\xce"
 
 
-class Message:
-    """What was published: address, content frames, and what routing had to learn from the properties anyway."""
+@mypyc_attr(acyclic=True)
+class Target:
+    """A queue that the store keeps a message for, and the message's position in it."""
+
+    def __init__(self, queue: Queue, position: i64) -> None:
+        self.queue: Final = queue
+        self.position: Final[i64] = position
+
+
+@mypyc_attr(acyclic=True)
+class Message(LogEntry):
+    """What was published: address, content frames, and what routing had to learn from the properties anyway.
+
+    `place` is where the store has it; `targets` are those it is to be stored for, until it is written.
+    """
 
     def __init__(self, address: Address, content: bytes, frame_max: i64, persistent: bool) -> None:
         self.address: Final = address
         self.content: Final = content
         self.frame_max: Final[i64] = frame_max  # no frame of the content is larger
         self.persistent: Final = persistent
+        self.place: i64 = NOT_STORED
+        self.targets: list[Target] | None = None
+
+    def add_target(self, queue: Queue, position: i64) -> None:
+        """The store is to keep the message for a queue."""
+        if self.targets is None:
+            self.targets = [Target(queue, position)]
+        else:
+            self.targets.append(Target(queue, position))
 
     def body_size(self) -> i64:
         """Octets of the body."""

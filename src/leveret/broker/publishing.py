@@ -31,6 +31,7 @@ DELIVERY_MODE_ONLY: Final[i64] = 0x1000
 HEADERS: Final[i64] = 0x2000
 REPLY_TO_PRESENT: Final[i64] = 0x0200
 USER_ID: Final[i64] = 0x0010
+AHEAD_OF_CONSUMERS: Final[i64] = 8 * 1024 * 1024  # octets ready in a queue with consumers before publishers are slowed
 EMPTY_HEADER: Final[i64] = 14  # octets of a content header payload without properties
 SENDER_SELECTED: Final = ("CC", "BCC")
 
@@ -44,6 +45,7 @@ def publish(channel: Channel, route: Route, content: bytes) -> None:
     header_size = i64(read_i32_be(content, 3))
     persistent = False
     queues = route.queues
+    keys: list[str] | None = None
     if route.by_headers or not (
         (flags == 0 and header_size == EMPTY_HEADER)
         or (flags == DELIVERY_MODE_ONLY and header_size == EMPTY_HEADER + 1)
@@ -52,20 +54,37 @@ def publish(channel: Channel, route: Route, content: bytes) -> None:
         persistent = scan_properties(header) == PERSISTENT
         if route.by_headers or must_decode(flags, header):
             properties = decode_properties(header, FLAGS_AT - FRAME_HEAD)
-            queues = sender_selected(channel, route, properties)
+            keys = routing_keys(route, properties)
+            if route.by_headers or len(keys) > 1:
+                headers = properties.headers or {}
+                queues = channel.connection.vhost_opened().route(route.exchange, keys, headers)[0]
             content = rewritten(channel, content, properties)
     elif flags != 0:
         persistent = content[PROPERTIES_AT] == PERSISTENT
     message = Message(route.address, content, channel.connection.frame_max, persistent)
     if channel.transaction is not None:
-        channel.transaction.publish(message, queues, route.mandatory)
+        names = {queue.name: None for queue in queues}
+        if message.address.exchange == "":
+            names.update(dict.fromkeys(keys or [message.address.routing_key]))
+        channel.transaction.publish(message, list(names), route.mandatory)
         return
+    store = channel.connection.broker.store
+    stored = persistent and store.keeps and any_durable(queues)
+    if stored:
+        store.persist(message)
     if channel.confirming:
-        channel.count_publish()
+        channel.count_publish(stored)
     for queue in queues:
         queue.enqueue(message)
+        if queue.window_bytes > AHEAD_OF_CONSUMERS and queue.consumers:
+            channel.connection.outran_consumers = True
     if not queues and route.mandatory:
         return_message(channel, message)
+
+
+def any_durable(queues: list[Queue]) -> bool:
+    """Whether a persistent message in these queues has to survive."""
+    return any(queue.durable for queue in queues)
 
 
 def must_decode(flags: i64, header: bytes) -> bool:
@@ -77,15 +96,12 @@ def must_decode(flags: i64, header: bytes) -> bool:
     return flags & HEADERS != 0 and b"CC" in header
 
 
-def sender_selected(channel: Channel, route: Route, properties: BasicProperties) -> list[Queue]:
-    """The queues of a message whose headers take part in routing: the route's key, those in CC and BCC, the headers."""
-    headers = properties.headers or {}
+def routing_keys(route: Route, properties: BasicProperties) -> list[str]:
+    """The routing key of a message, and those in its CC and BCC headers."""
     keys = [route.address.routing_key]
     for name in SENDER_SELECTED:
-        keys += selected_keys(headers, name)
-    if len(keys) == 1 and not route.by_headers:
-        return route.queues
-    return channel.connection.vhost_opened().route(route.exchange, keys, headers)[0]
+        keys += selected_keys(properties.headers or {}, name)
+    return keys
 
 
 def selected_keys(headers: Table, name: str) -> list[str]:

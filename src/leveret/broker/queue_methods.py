@@ -115,7 +115,7 @@ def declare(channel: Channel, vhost: VirtualHost, method: QueueDeclare) -> None:
 def declare_reply_to(channel: Channel, vhost: VirtualHost, name: str) -> Queue:
     """Declaring a direct reply-to address asks whether its consumer is still there."""
     if name == REPLY_TO:
-        return Queue(REPLY_TO, False, False, None, {}, [])
+        return vhost.new_queue(REPLY_TO, False, False, None, {})
     queue = vhost.reply_queues.get(name)
     if queue is None:
         raise SoftError(NOT_FOUND, f"no queue '{name}' in vhost '{vhost.name}'")
@@ -131,7 +131,7 @@ def create(channel: Channel, vhost: VirtualHost, name: str, method: QueueDeclare
         random = connection.broker.random_octets(16)
         name = "amq.gen-" + base64.urlsafe_b64encode(random).decode().rstrip("=")
     owner = connection if method.exclusive else None
-    queue = Queue(name, method.durable and owner is None, method.auto_delete, owner, method.arguments, vhost.touched)
+    queue = vhost.new_queue(name, method.durable and owner is None, method.auto_delete, owner, method.arguments)
     vhost.add_queue(queue)
     if owner is not None:
         owner.exclusive_queues[queue] = None

@@ -29,27 +29,31 @@ class ConsumerRotation:
 
     def add(self, consumer: Consumer) -> None:
         """Give the consumer its turn after those of its priority."""
-        at = 0
-        for level in self.levels:
-            if level.priority == consumer.priority:
-                level.waiting.append(consumer)
-                return
-            if level.priority > consumer.priority:
-                at += 1
-        level = Level(consumer.priority)
-        level.waiting.append(consumer)
-        self.levels.insert(at, level)
+        at = self._index(consumer.priority)
+        if at == len(self.levels) or self.levels[at].priority != consumer.priority:
+            self.levels.insert(at, Level(consumer.priority))
+        self.levels[at].waiting.append(consumer)
 
     def remove(self, consumer: Consumer) -> None:
-        """Take a consumer out for good; a parked one is in no level."""
-        if consumer.parked:
-            return
-        for at, level in enumerate(self.levels):
-            if level.priority == consumer.priority:
+        """Take a consumer out for good; a parked one waits in no level, but may have left an empty one."""
+        at = self._index(consumer.priority)
+        if at < len(self.levels) and self.levels[at].priority == consumer.priority:
+            level = self.levels[at]
+            if not consumer.parked:
                 level.waiting.remove(consumer)
-                if not level.waiting:
-                    del self.levels[at]
-                return
+            if not level.waiting:
+                del self.levels[at]
+
+    def _index(self, priority: int) -> int:
+        """Where the level of a priority is or would be: there may be as many levels as consumers."""
+        low, high = 0, len(self.levels)
+        while low < high:
+            middle = (low + high) // 2
+            if self.levels[middle].priority > priority:
+                low = middle + 1
+            else:
+                high = middle
+        return low
 
     def next_level(self) -> Level | None:
         """The highest level in which a consumer waits."""

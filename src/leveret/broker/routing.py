@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from mypy_extensions import i64
+
 from leveret.amqp.methods import BasicPublish
 from leveret.amqp.reply_codes import ACCESS_REFUSED, NOT_IMPLEMENTED, HardError, SoftError
 from leveret.broker.exchange.base import Exchange
@@ -20,16 +22,17 @@ if TYPE_CHECKING:
 
 
 class Route:
-    """Where publishes with one exchange, routing key and mandatory flag lead."""
+    """Where publishes with one exchange, routing key and mandatory flag lead in one epoch of the virtual host."""
 
     def __init__(
-        self, exchange: Exchange, address: Address, mandatory: bool, queues: list[Queue], by_headers: bool
+        self, exchange: Exchange, address: Address, mandatory: bool, queues: list[Queue], by_headers: bool, epoch: i64
     ) -> None:
         self.exchange: Final = exchange
         self.address: Final = address
         self.mandatory: Final = mandatory
         self.queues: Final = queues
         self.by_headers: Final = by_headers
+        self.epoch: Final[i64] = epoch
 
 
 def find_route(vhost: VirtualHost, publish: BasicPublish) -> Route:
@@ -41,6 +44,15 @@ def find_route(vhost: VirtualHost, publish: BasicPublish) -> Route:
         raise SoftError(
             ACCESS_REFUSED, f"cannot publish to internal exchange '{exchange.name}' in vhost '{vhost.name}'"
         )
-    queues, by_headers = vhost.route(exchange, [publish.routing_key], {})
-    address = vhost.address(publish.exchange, publish.routing_key)
-    return Route(exchange, address, publish.mandatory, queues, by_headers)
+    return new_route(vhost, exchange, vhost.address(publish.exchange, publish.routing_key), publish.mandatory)
+
+
+def new_route(vhost: VirtualHost, exchange: Exchange, address: Address, mandatory: bool) -> Route:
+    """The route from an exchange as things are now."""
+    queues, by_headers = vhost.route(exchange, [address.routing_key], {})
+    return Route(exchange, address, mandatory, queues, by_headers, vhost.epoch)
+
+
+def current_route(vhost: VirtualHost, route: Route) -> Route:
+    """The same route as things are now: while a message came in piece by piece, queues may have come and gone."""
+    return route if route.epoch == vhost.epoch else new_route(vhost, route.exchange, route.address, route.mandatory)

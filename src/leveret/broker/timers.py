@@ -1,7 +1,8 @@
 """Deadlines of the broker: heartbeats, handshakes, closes that were never answered.
 
 The owner of the broker tells the time by calling `run`, so a test can hold it still. A heap keeps the earliest
-deadline in front; a cancelled timer stays in the heap until it is due, which is cheaper than searching for it.
+deadline in front; a cancelled timer stays in the heap, which is cheaper than searching for it, until it is due or until
+most of the heap is such: a heartbeat may be due in hours, and connections may come and go by the thousand.
 """
 
 from __future__ import annotations
@@ -10,17 +11,22 @@ import heapq
 from collections.abc import Callable
 from typing import Final
 
+FEW: Final = 64  # cancelled timers that may stay in the heap
+
 
 class Timer:
     """One action at one moment, unless it is cancelled before."""
 
-    def __init__(self, due: float, action: Callable[[], None]) -> None:
+    def __init__(self, timers: Timers, due: float, action: Callable[[], None]) -> None:
+        self._timers: Final = timers
         self.due: Final = due
         self.action: Callable[[], None] | None = action
 
     def cancel(self) -> None:
         """Forget the action. Cancelling a timer that already ran does nothing."""
-        self.action = None
+        if self.action is not None:
+            self.action = None
+            self._timers.waiting -= 1
 
 
 class Timers:
@@ -28,12 +34,17 @@ class Timers:
 
     def __init__(self) -> None:
         self.now = 0.0
+        self.waiting = 0  # timers that are neither cancelled nor done
         self._heap: list[tuple[float, int, Timer]] = []
         self._count = 0
 
     def after(self, delay: float, action: Callable[[], None]) -> Timer:
         """Run `action` once `delay` seconds have passed."""
-        timer = Timer(self.now + delay, action)
+        if len(self._heap) > 2 * self.waiting + FEW:
+            self._heap = [entry for entry in self._heap if entry[2].action is not None]
+            heapq.heapify(self._heap)
+        timer = Timer(self, self.now + delay, action)
+        self.waiting += 1
         self._count += 1
         heapq.heappush(self._heap, (timer.due, self._count, timer))
         return timer
@@ -41,12 +52,11 @@ class Timers:
     def run(self, now: float) -> None:
         """Set the time and run what is due, earliest first."""
         self.now = now
-        heap = self._heap
-        while heap and heap[0][0] <= now:
-            timer = heapq.heappop(heap)[2]
+        while self._heap and self._heap[0][0] <= now:
+            timer = heapq.heappop(self._heap)[2]
             action = timer.action
             if action is not None:
-                timer.action = None
+                timer.cancel()
                 action()
 
     def next_due(self) -> float | None:

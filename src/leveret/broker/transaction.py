@@ -1,7 +1,9 @@
 """A transaction on one channel: what was published and acknowledged since tx.select or the last commit.
 
-Nothing of it reaches a queue before tx.commit. A rollback drops the publishes and hands the acknowledged deliveries
-back to the channel as unacknowledged, in RabbitMQ's way: they are not redelivered by that.
+Nothing of it reaches a queue before tx.commit. As in RabbitMQ a publish leads to names of queues, and the commit looks
+for the queues of these names: they may have been deleted and declared again meanwhile. A rollback drops the publishes
+and hands the acknowledged deliveries back to the channel as unacknowledged, in RabbitMQ's way: they are not redelivered
+by that.
 """
 
 from __future__ import annotations
@@ -10,15 +12,14 @@ from typing import Final
 
 from leveret.broker.consumer import Delivery
 from leveret.broker.message import Message
-from leveret.broker.queue import Queue
 
 
 class Publication:
-    """A message and the queues that it goes to when the transaction is committed."""
+    """A message and the names of the queues that it goes to when the transaction is committed."""
 
-    def __init__(self, message: Message, queues: list[Queue], mandatory: bool) -> None:
+    def __init__(self, message: Message, queue_names: list[str], mandatory: bool) -> None:
         self.message: Final = message
-        self.queues: Final = queues
+        self.queue_names: Final = queue_names
         self.mandatory: Final = mandatory
 
 
@@ -38,9 +39,9 @@ class Transaction:
         self.publications: list[Publication] = []
         self.settlements: list[Settlement] = []
 
-    def publish(self, message: Message, queues: list[Queue], mandatory: bool) -> None:
+    def publish(self, message: Message, queue_names: list[str], mandatory: bool) -> None:
         """Keep a publish for the commit."""
-        self.publications.append(Publication(message, queues, mandatory))
+        self.publications.append(Publication(message, queue_names, mandatory))
 
     def settle(self, tag: int, delivery: Delivery, requeue: bool) -> None:
         """Keep an acknowledgement (or a rejection) for the commit."""

@@ -15,7 +15,7 @@ from leveret.amqp.methods import (
 )
 from leveret.amqp.reply_codes import COMMAND_INVALID, PRECONDITION_FAILED, HardError, SoftError
 from leveret.broker.channel import Channel, settle_rejected
-from leveret.broker.publishing import return_message
+from leveret.broker.publishing import any_durable, return_message
 from leveret.broker.transaction import Transaction
 
 
@@ -49,14 +49,21 @@ def commit(channel: Channel) -> None:
     if transaction is None:
         raise SoftError(PRECONDITION_FAILED, "channel is not transactional")
     channel.transaction = Transaction()
+    vhost = channel.connection.vhost_opened()
+    store = channel.connection.broker.store
+    store.begin_group()
     for publication in transaction.publications:
-        for queue in publication.queues:
-            if not queue.deleted:
-                queue.enqueue(publication.message)
-        if publication.mandatory and not publication.queues:
+        found = [vhost.find_queue(name) for name in publication.queue_names]
+        queues = [queue for queue in found if queue is not None]
+        if publication.message.persistent and store.keeps and any_durable(queues):
+            store.persist(publication.message)
+        for queue in queues:
+            queue.enqueue(publication.message)
+        if publication.mandatory and not queues:
             return_message(channel, publication.message)
     for settlement in transaction.settlements:
         settle_rejected(settlement.delivery, settlement.requeue)
+    store.end_group(channel.connection)
     channel.unpark()
 
 

@@ -6,18 +6,22 @@ in and forgets it when they differ.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from mypy_extensions import i64
 
 from leveret.amqp.field_table import Table
 from leveret.amqp.reply_codes import ACCESS_REFUSED, NOT_FOUND, RESOURCE_LOCKED, SoftError
 from leveret.broker.binding import Binding, Destination
+from leveret.broker.durability import Store
 from leveret.broker.exchange.base import Exchange
 from leveret.broker.exchange.direct import DirectExchange
 from leveret.broker.exchange.types import make_exchange
 from leveret.broker.message import Address
 from leveret.broker.queue import Queue
+
+if TYPE_CHECKING:
+    from leveret.broker.connection import Connection
 
 PREDECLARED: Final = (
     ("amq.direct", "direct", False),
@@ -33,9 +37,10 @@ ADDRESSES_KEPT: Final = 10_000  # so that publishers with ever new routing keys 
 class VirtualHost:
     """The namespace that a connection opens."""
 
-    def __init__(self, name: str, touched: list[Queue]) -> None:
+    def __init__(self, name: str, touched: list[Queue], store: Store) -> None:
         self.name: Final = name
         self.touched: Final = touched
+        self.store: Final = store
         self.queues: Final[dict[str, Queue]] = {}
         self.exchanges: Final[dict[str, Exchange]] = {}
         self.reply_queues: Final[dict[str, Queue]] = {}  # of direct reply-to consumers, by address
@@ -73,15 +78,29 @@ class VirtualHost:
             raise SoftError(NOT_FOUND, f"no queue '{name}' in vhost '{self.name}'")
         return queue
 
+    def find_queue(self, name: str) -> Queue | None:
+        """The queue, or the direct reply-to consumer, that the default exchange leads to by that name."""
+        return self.queues.get(name) or self.reply_queues.get(name)
+
     def add_exchange(self, exchange: Exchange) -> None:
         """A new exchange, of a name that is free."""
         self.exchanges[exchange.name] = exchange
         self.epoch += 1
+        if exchange.durable:
+            self.store.exchange_added(self.name, exchange)
+
+    def new_queue(
+        self, name: str, durable: bool, auto_delete: bool, owner: Connection | None, arguments: Table
+    ) -> Queue:
+        """A queue of this virtual host that stands in no listing yet."""
+        return Queue(name, durable, auto_delete, owner, arguments, self.touched, self.store, self.store.new_queue_id())
 
     def add_queue(self, queue: Queue) -> None:
         """A new queue, of a name that is free."""
         self.queues[queue.name] = queue
         self.epoch += 1
+        if queue.durable:
+            self.store.queue_added(self.name, queue)
 
     def add_reply_queue(self, queue: Queue) -> None:
         """A direct reply-to consumer subscribes."""
@@ -93,31 +112,48 @@ class VirtualHost:
         queue.deleted = True
         self.reply_queues.pop(queue.name, None)
         self.epoch += 1
-        queue.purge()
+        queue.bury()
 
     def add_binding(self, binding: Binding) -> bool:
         """Bind; False if the same binding is there already. SoftError if the exchange type refuses it."""
         self.epoch += 1
-        return binding.source.bind(binding)
+        added = binding.source.bind(binding)
+        if added and binding.durable():
+            self.store.binding_added(self.name, binding)
+        return added
 
     def remove_binding(self, binding: Binding) -> None:
-        """Unbind, and delete the source if it is an auto-delete exchange that nothing is bound to any more."""
-        source = binding.source
+        """Unbind, and delete the source if it is an auto-delete exchange that nothing is bound to any more.
+
+        With that one its own bindings go, and so on. A chain of such exchanges may be longer than the stack is deep.
+        """
         self.epoch += 1
-        if source.unbind(binding.identity) is not None and source.auto_delete and not source.bindings:
-            self.delete_exchange(source)
+        to_remove = [binding]
+        while to_remove:
+            removed = to_remove.pop()
+            source = removed.source
+            if source.unbind(removed.identity) is None:
+                continue
+            if removed.durable():
+                self.store.binding_removed(self.name, removed)
+            if source.auto_delete and not source.bindings:
+                to_remove += self._take_out(source)
 
     def delete_exchange(self, exchange: Exchange) -> None:
         """Delete an exchange with all bindings from it and to it."""
-        if exchange.deleted:
-            return
+        for binding in self._take_out(exchange):
+            self.remove_binding(binding)
+
+    def _take_out(self, exchange: Exchange) -> list[Binding]:
+        """Delete an exchange with all bindings from it; gives those to it, which are still to be removed."""
         exchange.deleted = True
         self.epoch += 1
         del self.exchanges[exchange.name]
+        if exchange.durable:
+            self.store.exchange_deleted(self.name, exchange)
         for binding in list(exchange.bindings.values()):
             exchange.unbind(binding.identity)
-        for binding in list(exchange.bindings_to):
-            self.remove_binding(binding)
+        return list(exchange.bindings_to)
 
     def delete_queue(self, queue: Queue) -> int:
         """Delete a queue with its bindings, tell its consumers, and say how many ready messages went with it."""
@@ -132,7 +168,10 @@ class VirtualHost:
         for consumer in list(queue.consumers):
             queue.remove_consumer(consumer)
             consumer.channel.consumer_cancelled_by_server(consumer)
-        queue.purge()
+        if queue.durable:
+            self.store.queue_deleted(self.name, queue)
+        else:
+            queue.bury()
         return count
 
     def delete_if_unused(self, queue: Queue) -> None:
@@ -165,7 +204,7 @@ class VirtualHost:
         found: list[Destination] = []
         if exchange is self.default_exchange:
             for key in routing_keys:
-                queue = self.queues.get(key) or self.reply_queues.get(key)
+                queue = self.find_queue(key)
                 if queue is not None:
                     found.append(queue)
             return found

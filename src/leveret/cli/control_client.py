@@ -85,7 +85,8 @@ class ControlClient:
         """Send a request and give the answer. Raises ControlFailure if it is an error, TimeoutError if it is late."""
         try:
             self._socket.settimeout(self._left())
-            self._socket.sendall(json.dumps(request).encode() + b"\n")
+            with contextlib.suppress(BrokenPipeError):  # refused before it was asked: the answer says why
+                self._socket.sendall(json.dumps(request).encode() + b"\n")
             answer = self._line()
         except TimeoutError:
             raise

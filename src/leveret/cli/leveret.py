@@ -1,4 +1,4 @@
-"""The command `leveret`: `leveret serve` runs a broker."""
+"""The command `leveret`: `leveret serve` runs a broker, `leveret check` verifies its data folder offline."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from typing import NoReturn
 
 from leveret import __version__
 from leveret.build import description
+from leveret.server.limits import parse_memory_limit, parse_size
 
 LOG_LEVELS = ("debug", "info", "warning", "error", "none")
+DAY = 24 * 60 * 60 * 1000  # milliseconds
 DEFAULT_DATA_DIR = "leveret-data"
 
 
@@ -47,7 +49,39 @@ def parser() -> OneLineParser:
         help=f"folder for all that is kept (default: $LEVERET_DATA_DIR, else ./{DEFAULT_DATA_DIR})",
     )
     serve.add_argument("--ephemeral", action="store_true", help="keep everything in memory, nothing on disk")
+    serve.add_argument(
+        "--memory-limit",
+        type=memory_limit,
+        default="0.6",
+        metavar="LIMIT",
+        help="block publishers when this much memory is in use: a size such as 2GiB, "
+        "or a share of what the machine or container allows (default: 0.6)",
+    )
+    serve.add_argument(
+        "--disk-free-limit",
+        type=size,
+        metavar="SIZE",
+        help="block publishers when less disk than this is free for the data folder (default: 1GiB)",
+    )
+    serve.add_argument(
+        "--sync",
+        type=sync_mode,
+        default="always",
+        metavar="always|interval=MS|never",
+        help="when messages are forced to the disk: before each confirm, every so many milliseconds, or when the "
+        "system likes (default: always; with the others a power failure loses confirmed messages)",
+    )
+    serve.add_argument(
+        "--segment-size",
+        type=segment_size,
+        default="32MiB",
+        metavar="SIZE",
+        help="how large a file of the message log becomes before the next is begun, 64KiB to 1GiB (default: 32MiB)",
+    )
     serve.add_argument("--log-level", choices=LOG_LEVELS, default="info", help="what to log (default: info)")
+    check = commands.add_parser("check", help="verify the data folder of a stopped broker, and say what it holds")
+    check.add_argument("data_dir", type=Path, metavar="DATA_DIR", help="the data folder; nothing in it is changed")
+    check.add_argument("--json", action="store_true", help="print JSON on one line")
     return result
 
 
@@ -56,6 +90,40 @@ def port_number(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number between 0 and 65535")
     return int(text)
+
+
+def sync_mode(text: str) -> str:
+    """always, never, or interval=MS."""
+    name, _, milliseconds = text.partition("=")
+    if text in ("always", "never"):
+        return text
+    if name == "interval" and milliseconds.isascii() and milliseconds.isdigit() and 0 < int(milliseconds) <= DAY:
+        return text
+    raise argparse.ArgumentTypeError(f"{text!r} is not always, interval=MS or never")
+
+
+def size(text: str) -> int:
+    """Octets."""
+    try:
+        return parse_size(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def segment_size(text: str) -> int:
+    """Octets, as many as a segment may have."""
+    octets = size(text)
+    if not 64 * 1024 <= octets <= 1024**3:
+        raise argparse.ArgumentTypeError(f"{text!r} is not between 64KiB and 1GiB")
+    return octets
+
+
+def memory_limit(text: str) -> int:
+    """Octets, given as such or as a share of what there is."""
+    try:
+        return parse_memory_limit(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def set_up_logging(level: str) -> None:
@@ -78,7 +146,8 @@ def data_dir(arguments: argparse.Namespace) -> Path | None:
 
 def run_server(arguments: argparse.Namespace) -> int:
     """`leveret serve`: 0 when it was told to stop, 1 with one line when it can't start."""
-    from leveret.server.server import CannotStart, Configuration, serve
+    from leveret.server.server import Configuration, serve
+    from leveret.server.storage import CannotStart
 
     set_up_logging(arguments.log_level)
     configuration = Configuration(
@@ -87,6 +156,10 @@ def run_server(arguments: argparse.Namespace) -> int:
         unix_socket=arguments.unix_socket,
         data_dir=data_dir(arguments),
         ephemeral=arguments.ephemeral,
+        memory_limit=arguments.memory_limit,
+        disk_free_limit=arguments.disk_free_limit,
+        sync=arguments.sync,
+        segment_size=arguments.segment_size,
     )
     try:
         asyncio.run(serve(configuration))
@@ -98,7 +171,12 @@ def run_server(arguments: argparse.Namespace) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; gives the exit status."""
-    return run_server(parser().parse_args(arguments))
+    given = parser().parse_args(arguments)
+    if given.command == "check":
+        from leveret.cli.check import run_check
+
+        return run_check(given.data_dir, given.json)
+    return run_server(given)
 
 
 if __name__ == "__main__":

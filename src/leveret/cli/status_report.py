@@ -7,6 +7,8 @@ from typing import Final
 
 from leveret.cli.ctl_commands import heading
 
+UNSAFE: Final = "UNSAFE: A POWER FAILURE LOSES MESSAGES THAT WERE CONFIRMED"
+ALARMS: Final = {"memory": "Memory", "disk": "Free disk space"}
 UNITS: Final = {"bytes": 1, "kb": 1000, "mb": 1000**2, "gb": 1000**3}
 
 
@@ -15,9 +17,10 @@ def status_report(status: dict[str, object], unit: str, bold: bool) -> Iterator[
     sections = (
         ("Runtime", runtime(status)),
         ("Data directory", labelled(status, {"data_directory": "Node data directory"})),
+        ("Message store", store(status, unit)),
         ("Config files", files(status.get("config_files"))),
         ("Log file(s)", files(status.get("log_files"))),
-        ("Alarms", files(status.get("alarms")) or ["(none)"]),
+        ("Alarms", alarms(status.get("alarms")) or ["(none)"]),
         ("Memory", [f"Total memory used: {size(part(status, 'memory', 'total', 'rss'), unit)}"]),
         ("File Descriptors", descriptors(status)),
         ("Free Disk Space", [f"Free disk space: {size(status.get('disk_free'), unit)}"]),
@@ -76,6 +79,30 @@ def size(octets: object, unit: str) -> str:
 def files(names: object) -> list[str]:
     """A line for each name."""
     return [f" * {name}" for name in names] if isinstance(names, list) else []
+
+
+def store(status: dict[str, object], unit: str) -> list[str]:
+    """What the broker keeps messages in, and how safe that is."""
+    found = part(status, "store")
+    if not found:
+        return ["NOTHING IS KEPT: this broker is ephemeral, its messages and definitions end with it"]
+    sync = part(found, "sync")
+    loud = "" if sync == "always" else f" - {UNSAFE}"
+    return [
+        f"Sync: {sync}{loud}",
+        f"Segments: {part(found, 'segments')}, on disk: {size(part(found, 'octets'), unit)}",
+        f"Messages, counted in each of their queues: {part(found, 'live')}",
+        f"Waiting to be written: {part(found, 'pending')}, {size(part(found, 'pending_octets'), unit)}",
+        f"Message content in memory: {size(part(found, 'octets_in_memory'), unit)}",
+    ]
+
+
+def alarms(found: object) -> list[str]:
+    """A line for each alarm that is on."""
+    return [
+        f"{ALARMS.get(str(part(alarm, 'resource')), part(alarm, 'resource'))} alarm on node {part(alarm, 'node')}"
+        for alarm in (found if isinstance(found, list) else [])
+    ]
 
 
 def descriptors(status: dict[str, object]) -> list[str]:

@@ -170,9 +170,9 @@ def total_messages(queue: Queue) -> int:
 
 
 def host_and_port(address: str) -> tuple[str, int | None]:
-    """The parts of `host:port`; a Unix socket has no port."""
+    """The parts of `host:port` or `[host]:port`; a Unix socket has no port."""
     host, colon, port = address.rpartition(":")
-    return (host, int(port)) if colon and port.isdigit() else (address, None)
+    return (host.strip("[]"), int(port)) if colon and port.isdigit() else (address, None)
 
 
 # the columns

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from leveret.broker.alarms import NAMES
 from leveret.broker.broker import PRODUCT_VERSION, Broker
 from leveret.build import description
 
@@ -38,7 +39,8 @@ def node_status(broker: Broker, data_dir: Path, listeners: Sequence[str]) -> dic
         "active_plugins": [],
         "config_files": [],
         "log_files": ["<stderr>"],
-        "alarms": [],
+        "alarms": [alarm(name, broker.node) for name in NAMES if name in broker.alarms.active],
+        "store": broker.store.describe(),
         "memory": {"strategy": "rss", "total": {"rss": resident_memory()}},
         "file_descriptors": {
             "total_limit": resource.getrlimit(resource.RLIMIT_NOFILE)[0],
@@ -53,6 +55,11 @@ def node_status(broker: Broker, data_dir: Path, listeners: Sequence[str]) -> dic
         },
         "listeners": [listener(url, broker.node) for url in listeners],
     }
+
+
+def alarm(name: str, node: str) -> dict[str, object]:
+    """An alarm that is on, in RabbitMQ's terms."""
+    return {"type": "resource_limit", "resource": name, "node": node}
 
 
 def resident_memory() -> int:

@@ -2,17 +2,15 @@
 
 A read is bounded so that a publisher that floods can't starve the acknowledgements of others. What the socket does
 not take at once waits in `unsent`, and nothing more is taken from the connection meanwhile: its consumers see the
-output pile up and are passed over. A client that sends requests without reading the answers is not read either,
-from PAUSE_READING_AT octets on.
+output pile up and are passed over. A client that sends requests without reading the answers is not read either.
 """
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections import deque
 from typing import TYPE_CHECKING, Final
-
-from mypy_extensions import i64
 
 from leveret.broker.connection import Connection
 from leveret.broker.connection_state import CLOSED
@@ -21,7 +19,7 @@ if TYPE_CHECKING:
     from leveret.server.tick import Tick
 
 READ_SIZE: Final = 128 * 1024  # octets read from one socket in one tick
-PAUSE_READING_AT: Final[i64] = 16 * 1024 * 1024
+PAUSE: Final = 0.002  # seconds that a publisher is not read when it outruns consumers or the disk
 LINGER: Final = 2.0  # seconds for the client to take our last words and close its side
 
 
@@ -35,13 +33,16 @@ class Client:
         self.connection: Final = connection
         self.unsent: Final[deque[memoryview]] = deque()
         self._reading = False
+        self._paused = False
         self._writing = False
         self._lingering = False
+        self._deadline: asyncio.TimerHandle | None = None
         self._closed = False
         self._start_reading()
 
     def _start_reading(self) -> None:
-        if not self._reading and not self._closed:
+        connection = self.connection
+        if not (self._reading or self._closed or self._paused or connection.blocked or connection.overfull):
             self._reading = True
             self.tick.loop.add_reader(self.descriptor, self.readable)
 
@@ -59,16 +60,35 @@ class Client:
         except OSError:
             data = b""
         if not data:
-            self.connection.close_socket()
-            self.close()
+            self.hang_up()
         elif not self._lingering:
             self.tick.begin()
             self.connection.feed(data)
+            if self.connection.blocked or self.connection.overfull:
+                self._stop_reading()
+            elif self.connection.outran_consumers or self.tick.backed_up:
+                self._pause()
+
+    def _pause(self) -> None:
+        """Leave the client unread for a moment: it publishes faster than consumers or the disk take it."""
+        self.connection.outran_consumers = False
+        self._paused = True
+        self._stop_reading()
+        self.tick.loop.call_later(PAUSE, self._end_pause)
+
+    def _end_pause(self) -> None:
+        self._paused = False
+        self._start_reading()
+
+    def hang_up(self) -> None:
+        """The client has ended the connection: what it held is let go of, what it was to be sent is dropped."""
+        self.connection.close_socket()
+        self.close()
 
     def flush(self) -> None:
         """Send the connection's output, as far as the socket takes it."""
         connection = self.connection
-        if self._closed:
+        if self._closed or connection.holds:
             return
         if not self.unsent:
             pieces = connection.take_output()
@@ -83,6 +103,7 @@ class Client:
             self._linger()
         else:
             connection.drained()
+            self._start_reading()  # it may have been blocked or overfull
 
     def _send_one(self, data: bytes) -> None:
         try:
@@ -116,10 +137,10 @@ class Client:
         if not self._writing:
             self._writing = True
             self.tick.loop.add_writer(self.descriptor, self.writable)
-            if self.connection.state == CLOSED:
-                self.tick.loop.call_later(LINGER, self.close)
-        if self.connection.pending_output() > PAUSE_READING_AT:
-            self._stop_reading()
+        if self.connection.state == CLOSED:
+            self._end_soon()
+        else:
+            self._start_reading()
 
     def writable(self) -> None:
         """The socket has room again."""
@@ -148,13 +169,20 @@ class Client:
                 self.close()
                 return
             self._start_reading()
-            self.tick.loop.call_later(LINGER, self.close)
+            self._end_soon()
+
+    def _end_soon(self) -> None:
+        """Close the socket in LINGER seconds, whether the client has taken everything by then or not."""
+        if self._deadline is None:
+            self._deadline = self.tick.loop.call_later(LINGER, self.close)
 
     def close(self) -> None:
         """Close the socket."""
         if self._closed:
             return
         self._closed = True
+        if self._deadline is not None:
+            self._deadline.cancel()
         self._stop_reading()
         if self._writing:
             self.tick.loop.remove_writer(self.descriptor)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import ipaddress
 import logging
 import os
@@ -18,8 +17,7 @@ log: Final = logging.getLogger("leveret.listener")
 
 BACKLOG: Final = 1024
 ACCEPTED_AT_ONCE: Final = 64
-OUT_OF_DESCRIPTORS: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-PAUSE: Final = 1.0  # seconds without accepting when the machine has no more to give
+PAUSE: Final = 1.0  # seconds without accepting when it fails, most likely because the machine has no more to give
 
 
 class CannotListen(Exception):
@@ -40,21 +38,25 @@ class Listener:
     def accept(self) -> None:
         """Take the clients that wait."""
         for _ in range(ACCEPTED_AT_ONCE):
+            if len(self.tick.clients) >= self.tick.most_clients:
+                self._pause(f"{len(self.tick.clients)} are open, which is as many as the open files limit allows")
+                return
             try:
                 sock, address = self.sock.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
-                if error.errno not in OUT_OF_DESCRIPTORS:
-                    raise
-                log.error("cannot accept connections: %s", error.strerror)
-                self.tick.loop.remove_reader(self.sock.fileno())
-                self.tick.loop.call_later(PAUSE, self._resume)
+                self._pause(error.strerror or str(error))
                 return
             try:
                 self._add(sock, address)
             except OSError:
                 sock.close()  # the client is gone already
+
+    def _pause(self, reason: str) -> None:
+        log.error("cannot accept connections: %s", reason)
+        self.tick.loop.remove_reader(self.sock.fileno())
+        self.tick.loop.call_later(PAUSE, self._resume)
 
     def _resume(self) -> None:
         if self.sock.fileno() >= 0:
@@ -87,14 +89,14 @@ def is_loopback(host: str) -> bool:
 
 
 def host_port(address: tuple[object, ...]) -> str:
-    """An address as RabbitMQ names connections: host:port."""
-    return f"{address[0]}:{address[1]}"
+    """An address as RabbitMQ names connections: host:port, with brackets around an IPv6 host."""
+    host = str(address[0])
+    return f"[{host}]:{address[1]}" if ":" in host else f"{host}:{address[1]}"
 
 
 def url_of(address: tuple[object, ...]) -> str:
     """The AMQP URL of a listening address."""
-    host = str(address[0])
-    return f"amqp://[{host}]:{address[1]}" if ":" in host else f"amqp://{host}:{address[1]}"
+    return f"amqp://{host_port(address)}"
 
 
 async def listen_tcp(tick: Tick, host: str, port: int) -> list[Listener]:
@@ -106,8 +108,9 @@ async def listen_tcp(tick: Tick, host: str, port: int) -> list[Listener]:
         found = await asyncio.get_running_loop().getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
-    except OSError as error:
-        raise CannotListen(f"cannot listen on {host}: {error.strerror}") from None
+    except (OSError, UnicodeError) as error:  # the latter for what can't be a host name at all
+        reason = error.strerror if isinstance(error, OSError) else "not a host name"
+        raise CannotListen(f"cannot listen on {host}: {reason}") from None
     listeners: list[Listener] = []
     for family, address in dict.fromkeys((entry[0], entry[4]) for entry in found):
         wanted = (address[0], port, *address[2:])

@@ -8,6 +8,7 @@ a moment to hear it.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -21,17 +22,17 @@ from typing import Final
 from leveret import __version__
 from leveret.broker.broker import Broker
 from leveret.build import description
+from leveret.server.alarms import DEFAULT_DISK_FREE_LIMIT, AlarmWatch
 from leveret.server.control import CannotControl, ControlServer
+from leveret.server.limits import most_clients
 from leveret.server.listener import CannotListen, Listener, listen_tcp, listen_unix
+from leveret.server.storage import CannotStart, open_storage
 from leveret.server.tick import Tick
+from leveret.store.segment import SEGMENT_SIZE
 
 log: Final = logging.getLogger("leveret")
 
 GOODBYE: Final = 0.5  # seconds for clients to answer connection.close
-
-
-class CannotStart(Exception):
-    """The broker can't start; the text is for the operator."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,10 @@ class Configuration:
     unix_socket: Path | None
     data_dir: Path | None
     ephemeral: bool
+    memory_limit: int  # octets
+    disk_free_limit: int | None = None  # octets; None takes the default
+    sync: str = "always"  # or never, or interval=MS
+    segment_size: int = SEGMENT_SIZE  # octets
 
 
 async def serve(configuration: Configuration) -> None:
@@ -51,36 +56,34 @@ async def serve(configuration: Configuration) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    if configuration.data_dir is not None:
-        make_data_dir(configuration.data_dir)
-    broker = Broker(__version__, f"leveret@{socket.gethostname()}", time.time, os.urandom)
-    tick = Tick(broker, loop)
+    storage = open_storage(
+        configuration.data_dir, configuration.ephemeral, configuration.sync, configuration.segment_size, loop
+    )
+    broker = Broker(__version__, f"leveret@{socket.gethostname()}", time.time, os.urandom, storage.store)
+    tick = Tick(broker, loop, most_clients())
+    storage.restore(broker, tick)
     try:
         listeners = await listen(tick, configuration)
     except CannotListen as error:
         raise CannotStart(str(error)) from None
     control = await open_control(configuration, broker, listeners, stopping)
+    watch = alarm_watch(tick, configuration)
     log.info("Leveret %s (%s) on Python %s", __version__, description(), sys.version.split()[0])
+    storage.report()
     for listener in listeners:
         log.info("listening on %s", listener.url)
+    watch.start()
+    gc.freeze()  # what is there now stays: no need to look at it again and again
     print(f"ready {listeners[0].url}", flush=True)
     await stopping.wait()
     log.info("stopping")
+    watch.stop()
     for listener in listeners:
         listener.close()
     await say_goodbye(tick)
+    await storage.close()
     if control is not None:
         await control.close()
-
-
-def make_data_dir(path: Path) -> None:
-    """Make the data folder, or raise CannotStart if it can't be written to."""
-    try:
-        path.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        raise CannotStart(f"cannot make the data folder {path}: {error.strerror}") from None
-    if not os.access(path, os.W_OK | os.X_OK):
-        raise CannotStart(f"cannot write to the data folder {path}")
 
 
 async def listen(tick: Tick, configuration: Configuration) -> list[Listener]:
@@ -94,6 +97,15 @@ async def listen(tick: Tick, configuration: Configuration) -> list[Listener]:
     if configuration.unix_socket is not None:
         listeners.append(listen_unix(tick, configuration.unix_socket))
     return listeners
+
+
+def alarm_watch(tick: Tick, configuration: Configuration) -> AlarmWatch:
+    """The watch over memory and disk; a broker that keeps nothing on disk needs no room there."""
+    disk_free_limit = configuration.disk_free_limit
+    if disk_free_limit is None:
+        disk_free_limit = max(DEFAULT_DISK_FREE_LIMIT, 2 * configuration.segment_size)
+    data_dir = None if configuration.ephemeral else configuration.data_dir
+    return AlarmWatch(tick, configuration.memory_limit, data_dir, disk_free_limit)
 
 
 async def open_control(

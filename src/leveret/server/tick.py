@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 from typing import Final
 
 from leveret.broker.broker import Broker
@@ -17,12 +18,14 @@ from leveret.server.client import Client
 
 
 class Tick:
-    """Drives one broker on one event loop."""
+    """Drives one broker on one event loop, for so many clients at most."""
 
-    def __init__(self, broker: Broker, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, broker: Broker, loop: asyncio.AbstractEventLoop, most_clients: int = sys.maxsize) -> None:
+        self.most_clients: Final = most_clients
         self.broker: Final = broker
         self.loop: Final = loop
         self.clients: Final[dict[Connection, Client]] = {}
+        self.backed_up = False  # the store has more to write than it should
         self._begun = False
         self._armed_for: float | None = None
         self._alarm: asyncio.TimerHandle | None = None
@@ -40,12 +43,13 @@ class Tick:
         self._begun = False
         broker = self.broker
         broker.end_tick()
+        self.backed_up = broker.store.backed_up()
         clients = self.clients
         for connection in broker.take_dirty():
             client = clients.get(connection)
             if client is not None:
                 client.flush()
-        if broker.touched:
+        if broker.touched or broker.dirty:  # an output that drained lets consumers and clients go on
             self.begin()
         self._arm()
 

@@ -19,8 +19,7 @@ class Exchange(Destination):
     routes_by_headers = False  # whether `match` reads the headers, so that a route can't be cached by its routing key
 
     def __init__(self, name: str, durable: bool, auto_delete: bool, internal: bool, arguments: Table) -> None:
-        super().__init__(name, "exchange")
-        self.durable: Final = durable
+        super().__init__(name, "exchange", durable)
         self.auto_delete: Final = auto_delete
         self.internal: Final = internal
         self.arguments: Final = arguments

@@ -1,0 +1,133 @@
+"""What the broker asks of its store; `Store` itself keeps nothing, which is all that an ephemeral broker needs.
+
+A message that is to survive, or that has to leave memory, is handed over by `persist` or `page_out` and has a place
+in the store from then on: first PENDING, later a number. Each queue that the store knows it for settles it once;
+when all have, the store forgets it. Nothing here waits: the store writes at the end of the tick and calls back.
+What a client must not be told before it is on disk is held: the connection's output is not taken until the store
+lets go of it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from mypy_extensions import i64, mypyc_attr
+
+if TYPE_CHECKING:
+    from leveret.broker.binding import Binding
+    from leveret.broker.channel import Channel
+    from leveret.broker.connection import Connection
+    from leveret.broker.exchange.base import Exchange
+    from leveret.broker.message import Message
+    from leveret.broker.queue import Queue
+
+NOT_STORED: Final[i64] = -1
+PENDING: Final[i64] = -2
+SEGMENT_SHIFT: Final[i64] = 32  # a place is a segment's number and, in the lower bits, an offset in it
+
+
+@mypyc_attr(acyclic=True)
+class LogEntry:
+    """What the store appends in order: a message, or several that stand or fall together."""
+
+
+class Residency:
+    """How much message content is in memory, and how much of it one queue may have before it pages out. Octets."""
+
+    def __init__(self) -> None:
+        self.resident: i64 = 0
+        self.queue_limit: i64 = 1 << 60
+
+
+class Store:
+    """A store that keeps nothing."""
+
+    def __init__(self, keeps: bool = False) -> None:
+        self.keeps: Final = keeps  # whether anything survives, so that it is worth waiting for
+        self.residency: Final = Residency()
+
+    # messages
+
+    def persist(self, message: Message) -> None:
+        """The message is persistent and goes to a durable queue: its targets are added as it is enqueued."""
+
+    def page_out(self, message: Message, queue: Queue, position: i64) -> Message:
+        """The message must be able to leave memory: gives this queue's own copy of it, pending in the store.
+
+        The copy is transient: nobody was promised that it survives.
+        """
+        return message
+
+    def leaves_memory(self, queue: Queue) -> None:
+        """Call `Queue.let_go` when messages at the end of the queue can be read back."""
+
+    def settle(self, message: Message, queue: Queue) -> None:
+        """A queue is done with a message that has a place."""
+
+    def settle_place(self, place: i64, queue: Queue) -> None:
+        """A queue is done with a message that is not in memory."""
+
+    def delivered(self, queue: Queue, place: i64) -> None:
+        """A queue may have delivered everything up to this place: what comes back after a crash is redelivered.
+
+        The store knows it, short of a power failure, when this returns.
+        """
+
+    def read_ahead(self, queue: Queue, places: bytes) -> None:
+        """Read messages and hand them to `Queue.paged_in`, later."""
+
+    def read_now(self, queue: Queue, places: bytes) -> None:
+        """Read messages and hand them to `Queue.paged_in` at once."""
+
+    def finish_reading(self, queue: Queue) -> None:
+        """Wait for a read-ahead of this queue."""
+
+    def await_sync(self, channel: Channel) -> None:
+        """Call `Channel.confirm_through` when all that it has published so far is on disk."""
+
+    def begin_group(self) -> None:
+        """What is persisted and settled until `end_group` happens wholly or not at all."""
+
+    def end_group(self, connection: Connection) -> None:
+        """The group is complete; the connection's output is held until it is on disk."""
+
+    # definitions
+
+    def new_queue_id(self) -> int:
+        """An id that no queue had before."""
+        return 0
+
+    def queue_added(self, vhost: str, queue: Queue) -> None:
+        """A durable queue was declared."""
+
+    def queue_deleted(self, vhost: str, queue: Queue) -> None:
+        """A durable queue was deleted; its messages are to be dropped (`Queue.bury`) when that is on disk."""
+        queue.bury()
+
+    def exchange_added(self, vhost: str, exchange: Exchange) -> None:
+        """A durable exchange was declared."""
+
+    def exchange_deleted(self, vhost: str, exchange: Exchange) -> None:
+        """An exchange was deleted."""
+
+    def binding_added(self, vhost: str, binding: Binding) -> None:
+        """A binding between durable things was made."""
+
+    def binding_removed(self, vhost: str, binding: Binding) -> None:
+        """A binding between durable things was removed."""
+
+    def hold_for_definitions(self, connection: Connection) -> None:
+        """Hold the connection's output until the changes made so far are committed, if there are any."""
+
+    def describe(self) -> dict[str, object]:
+        """What an operator may want to know of the store; nothing if it keeps nothing."""
+        return {}
+
+    # the tick
+
+    def backed_up(self) -> bool:
+        """Whether so much waits to be written that publishers should wait too."""
+        return False
+
+    def end_tick(self) -> None:
+        """All that happened in this tick is known: write it."""

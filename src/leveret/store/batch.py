@@ -1,0 +1,132 @@
+"""What one turn of the writing thread does: the steps, in order, and what follows when they are done."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from mypy_extensions import i64
+
+from leveret.broker.channel import Channel
+from leveret.broker.connection import Connection
+from leveret.broker.durability import NOT_STORED, LogEntry
+from leveret.broker.message import Message
+from leveret.broker.queue import Queue
+from leveret.store.segment import Segment
+from leveret.store.segment_files import SegmentFiles
+from leveret.store.worker import Job
+
+if TYPE_CHECKING:
+    from leveret.store.log import MessageLog
+
+
+class Step:
+    """One thing to do with the segments' files."""
+
+    def run(self, files: SegmentFiles) -> None:
+        """Do it."""
+        raise NotImplementedError
+
+
+class Append(Step):
+    """Append records to the active segment."""
+
+    def __init__(self, pieces: list[bytes]) -> None:
+        self.pieces: Final = pieces
+
+    def run(self, files: SegmentFiles) -> None:
+        files.append(self.pieces)
+
+
+class Roll(Step):
+    """Close the active segment and begin another."""
+
+    def __init__(self, old: int, index: bytes, new: int) -> None:
+        self.old: Final = old
+        self.index: Final = index
+        self.new: Final = new
+
+    def run(self, files: SegmentFiles) -> None:
+        files.finish(self.old, self.index)
+        files.begin(self.new)
+
+
+class Settle(Step):
+    """Append to a segment's settled file."""
+
+    def __init__(self, number: int, entries: bytes) -> None:
+        self.number: Final = number
+        self.entries: Final = entries
+
+    def run(self, files: SegmentFiles) -> None:
+        files.settle(self.number, self.entries)
+
+
+class Remove(Step):
+    """Remove a segment. If it held groups, what these settled elsewhere has to be on the disk there first."""
+
+    def __init__(self, number: int, sync_first: list[int]) -> None:
+        self.number: Final = number
+        self.sync_first: Final = sync_first
+
+    def run(self, files: SegmentFiles) -> None:
+        files.sync_settled(self.sync_first)
+        files.remove(self.number)
+
+
+class Group(LogEntry):
+    """What happens wholly or not at all."""
+
+    def __init__(self) -> None:
+        self.messages: Final[list[Message]] = []
+        self.settled: Final[list[tuple[Message, Queue]]] = []
+
+
+class Copy(LogEntry):
+    """A record that is copied out of a segment that is nearly empty."""
+
+    def __init__(
+        self,
+        old_place: i64,
+        kind: i64,
+        time_ms: i64,
+        message: Message,
+        pairs: list[tuple[int, int]],
+        delivered: set[int],
+    ) -> None:
+        self.old_place: Final[i64] = old_place
+        self.kind: Final[i64] = kind
+        self.time_ms: Final[i64] = time_ms
+        self.message: Final = message
+        self.pairs = pairs  # queue id and position, of those that are not settled
+        self.delivered: Final = delivered  # ids of the queues that had delivered it
+        self.new_place: i64 = NOT_STORED
+
+
+class Batch(Job):
+    """What one turn of the writing thread does."""
+
+    def __init__(self, log: MessageLog) -> None:
+        self.log: Final = log
+        self.steps: Final[list[Step]] = []
+        self.synced = False  # whether the log is synced at the end
+        self.readable: i64 = 0  # all places before this one can be read when the batch is done
+        self.octets: i64 = 0
+        self.commit = 0  # definitions that must be committed before anything is confirmed
+        self.confirms: list[tuple[Channel, int]] = []
+        self.held: list[Connection] = []
+        self.groups: Final[list[Group]] = []
+        self.copies: Final[list[Copy]] = []
+        self.settling: Final[set[int]] = set()  # segments with groups in this batch that settle messages
+        self.to_copy: list[Segment] = []  # segments whose settles are all written then
+
+    def run(self) -> None:
+        """Write and sync; on the writing thread."""
+        files = self.log.segment_files
+        for step in self.steps:
+            step.run(files)
+        if self.synced:
+            files.sync()
+
+    def done(self) -> None:
+        """Confirm and go on; on the event loop."""
+        self.log.completed(self)

@@ -1,0 +1,338 @@
+"""The store on the local disk: the message log and the definitions, and the threads that write and read them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from mypy_extensions import i64
+
+from leveret.broker.binding import Binding
+from leveret.broker.broker import Broker
+from leveret.broker.channel import Channel
+from leveret.broker.connection import Connection
+from leveret.broker.durability import NOT_STORED, PENDING, Store
+from leveret.broker.exchange.base import Exchange
+from leveret.broker.message import Message
+from leveret.broker.queue import Queue
+from leveret.store.batch import Batch, Group
+from leveret.store.compaction import CopyForward
+from leveret.store.definitions import Changes, Definitions, LoadedDefinitions
+from leveret.store.files import Files
+from leveret.store.log import MessageLog
+from leveret.store.reader import LogReader, ReadAhead, places_of
+from leveret.store.recovery import Recovery
+from leveret.store.restoration import restore_definitions
+from leveret.store.segment import SEGMENT_SIZE
+from leveret.store.segment_files import SegmentFiles
+from leveret.store.worker import Job, Post, Worker
+
+log: Final = logging.getLogger("leveret.store")
+
+QUEUE_WINDOW: Final[i64] = 16 * 1024 * 1024  # octets of content one queue keeps in memory
+SMALL_WINDOW: Final[i64] = 64 * 1024  # and when all queues together have more than RESIDENT_LIMIT
+COPY_INTERVAL: Final = 3.0  # seconds between looks for segments to copy forward
+RESIDENT_LIMIT: Final[i64] = 128 * 1024 * 1024
+
+
+class Commit(Job):
+    """Commits the definitions that were changed."""
+
+    def __init__(self, store: LocalStore, changes: Changes, deleted: list[Queue], number: int) -> None:
+        self.store: Final = store
+        self.deleted: Final = deleted
+        self.changes: Final = changes
+        self.number: Final = number
+
+    def run(self) -> None:
+        """Commit; on the definitions' thread."""
+        self.store.definitions.commit(self.changes)
+
+    def done(self) -> None:
+        """Let go of who waits for it; on the event loop."""
+        for queue in self.deleted:
+            queue.bury()
+        self.store.committed_now(self.number)
+
+
+class LocalStore(Store):
+    """Keeps messages and definitions in a folder."""
+
+    def __init__(
+        self,
+        definitions_path: str,
+        messages_path: str,
+        files: Files,
+        sync: str,
+        wall_clock: Callable[[], float],
+        post: Post,
+        failed: Callable[[BaseException], None],
+        segment_size: int = SEGMENT_SIZE,
+    ) -> None:
+        super().__init__(True)
+        self.sync: Final = sync
+        self._wall_clock: Final = wall_clock
+        self._failed: Final = failed
+        self._broker: Broker | None = None
+        self._sync_interval = float(sync.partition("=")[2] or 0) / 1000
+        self._next_sync = 0.0
+        self.definitions: Final = Definitions(definitions_path)
+        self.loaded: Final[LoadedDefinitions] = self.definitions.load()
+        self.segment_files: Final = SegmentFiles(files, messages_path)
+        self._writer: Final = Worker("leveret-writer", post, failed)
+        self._reader: Final = Worker("leveret-reader", post, failed)
+        self._committer: Final = Worker("leveret-definitions", post, failed)
+        self._log: Final = MessageLog(self.segment_files, self._writer, sync == "always", self.batch_done, segment_size)
+        self._log_reader: Final = LogReader(self.segment_files)
+        self._loop_reader: Final = LogReader(self.segment_files)
+        self._reading: Final[dict[Queue, ReadAhead]] = {}
+        self._group: Group | None = None
+        self._next_queue_id = self.loaded.next_queue_id
+        self._changes = Changes()
+        self._deleted: list[Queue] = []  # queues whose deletion is among the changes
+        self._commit_number = 0  # of the last commit begun
+        self._committed = 0
+        self._held: dict[int, list[Connection]] = {}  # by the number of the commit they wait for
+        self._unconfirmed: list[Batch] = []  # written, but some definition before it is not committed
+        self.residency.queue_limit = QUEUE_WINDOW
+
+    # start and stop
+
+    def restore(self, broker: Broker) -> Recovery:
+        """Give the broker what was kept, and keep for it from now on. Raises NewerFormat, OSError."""
+        self._broker = broker
+        if not self.loaded.vhosts:
+            first = Changes()
+            first.add_vhost("/")
+            self.definitions.commit(first)
+        broker.timers.after(COPY_INTERVAL, self._copy_sparse)
+        if self._sync_interval > 0:
+            broker.timers.after(self._sync_interval, self._sync_again)
+        queues = restore_definitions(broker, self.loaded, self)
+        recovery = Recovery(self.segment_files, set(queues), True)
+        recovery.run()
+        self._next_queue_id = max(self._next_queue_id, recovery.highest_queue_id + 1)
+        for segment in recovery.segments.values():
+            self._log.adopt(segment)
+        for queue_id, found in recovery.queues.items():
+            queues[queue_id].restore(found.backlog, found.next_position, found.redelivered, found.octets)
+        self._log.begin(recovery.next_number)
+        return recovery
+
+    def _copy_sparse(self) -> None:
+        if self._broker is not None:
+            self._log.copy_sparse()
+            self._broker.timers.after(COPY_INTERVAL, self._copy_sparse)
+
+    def _sync_again(self) -> None:
+        """Timers start a tick, and a tick syncs what is due."""
+        if self._broker is not None:
+            self._broker.timers.after(self._sync_interval, self._sync_again)
+
+    def idle(self) -> bool:
+        """Whether all is written that there is to write."""
+        return self._log.idle() and self._committed == self._commit_number and not self._changes
+
+    def close(self) -> None:
+        """Write what is pending and end the threads."""
+        self._committer.stop()
+        self._writer.stop()
+        self._reader.stop()
+        self.segment_files.close()
+        self.definitions.close()
+
+    # messages
+
+    def persist(self, message: Message) -> None:
+        message.place = PENDING
+        if self._group is not None:
+            self._group.messages.append(message)
+        else:
+            self._log.pending.append(message)
+            self._log.pending_octets += len(message.content)
+
+    def page_out(self, message: Message, queue: Queue, position: i64) -> Message:
+        own = Message(message.address, message.content, message.frame_max, False)
+        own.place = PENDING
+        own.add_target(queue, position)
+        self._log.pending.append(own)
+        self._log.pending_octets += len(own.content)
+        return own
+
+    def leaves_memory(self, queue: Queue) -> None:
+        self._log.behind[queue] = None
+
+    def settle(self, message: Message, queue: Queue) -> None:
+        if self._group is not None:
+            self._group.settled.append((message, queue))
+        else:
+            self._log.settle(message, queue)
+
+    def settle_place(self, place: i64, queue: Queue) -> None:
+        self._log.settle_place(place, queue.id)
+
+    def delivered(self, queue: Queue, place: i64) -> None:
+        try:
+            self._log.mark_now(queue.id, place)
+        except OSError as error:
+            self._failed(error)
+
+    def read_ahead(self, queue: Queue, places: bytes) -> None:
+        job = self._read_job(queue, places, self._log_reader)
+        self._reading[queue] = job
+        self._reader.submit(job)
+
+    def read_now(self, queue: Queue, places: bytes) -> None:
+        job = self._read_job(queue, places, self._loop_reader)
+        self._reading[queue] = job
+        try:
+            job.run()
+        except OSError as error:
+            self._failed(error)
+            raise
+        job.done()
+
+    def finish_reading(self, queue: Queue) -> None:
+        job = self._reading.get(queue)
+        if job is not None:
+            job.finished.wait()
+            job.done()
+
+    def _read_job(self, queue: Queue, page: bytes, reader: LogReader) -> ReadAhead:
+        resolved = [int(self._log.resolve(place)) for place in places_of(page)]
+        places = [place for place in resolved if place != NOT_STORED]
+        pinned = [self._log.segments[number] for number in dict.fromkeys(place >> 32 for place in places)]
+        for segment in pinned:
+            segment.readers += 1
+        job = ReadAhead(self, reader, queue, places, pinned)
+        job.lost.extend([int(NOT_STORED)] * (len(resolved) - len(places)))
+        return job
+
+    def read_done(self, job: ReadAhead) -> None:
+        """A read-ahead is finished."""
+        del self._reading[job.queue]
+        for segment in job.pinned:
+            segment.readers -= 1
+        for place in job.lost:
+            self._log.settle_place(place, job.queue.id)
+        job.queue.paged_in(job.messages, len(job.lost), job.unread())
+
+    def await_sync(self, channel: Channel) -> None:
+        self._log.waiting[channel] = None
+
+    def begin_group(self) -> None:
+        self._group = Group()
+
+    def end_group(self, connection: Connection) -> None:
+        group, self._group = self._group, None
+        if group is not None and (group.messages or group.settled):
+            self._log.pending.append(group)
+            self._log.held.append(connection)
+            connection.holds += 1
+
+    # definitions
+
+    def new_queue_id(self) -> int:
+        queue_id = self._next_queue_id
+        self._next_queue_id += 1
+        return queue_id
+
+    def queue_added(self, vhost: str, queue: Queue) -> None:
+        self._changes.add_queue(int(queue.id), vhost, queue.name, queue.auto_delete, queue.arguments)
+
+    def queue_deleted(self, vhost: str, queue: Queue) -> None:
+        self._changes.delete_queue(int(queue.id))
+        self._deleted.append(queue)
+
+    def exchange_added(self, vhost: str, exchange: Exchange) -> None:
+        self._changes.add_exchange(
+            vhost, exchange.name, exchange.type_name, exchange.auto_delete, exchange.internal, exchange.arguments
+        )
+
+    def exchange_deleted(self, vhost: str, exchange: Exchange) -> None:
+        self._changes.delete_exchange(vhost, exchange.name)
+
+    def binding_added(self, vhost: str, binding: Binding) -> None:
+        destination = binding.destination
+        self._changes.add_binding(
+            vhost, binding.source.name, destination.kind, destination.name, binding.routing_key, binding.arguments
+        )
+
+    def binding_removed(self, vhost: str, binding: Binding) -> None:
+        destination = binding.destination
+        self._changes.delete_binding(
+            vhost, binding.source.name, destination.kind, destination.name, binding.routing_key, binding.arguments
+        )
+
+    def hold_for_definitions(self, connection: Connection) -> None:
+        number = self._commit_number + 1 if self._changes else self._commit_number
+        if number > self._committed:
+            self._held.setdefault(number, []).append(connection)
+            connection.holds += 1
+
+    def committed_now(self, number: int) -> None:
+        """The definitions of a tick are on disk."""
+        self._committed = number
+        for connection in self._held.pop(number, []):
+            self._let_go(connection)
+        waiting, self._unconfirmed = self._unconfirmed, []
+        for batch in waiting:
+            self._confirm(batch)
+
+    # the tick
+
+    def end_tick(self) -> None:
+        if self._changes:
+            self._commit_number += 1
+            self._committer.submit(Commit(self, self._changes, self._deleted, self._commit_number))
+            self._changes = Changes()
+            self._deleted = []
+        if self._sync_interval > 0 and self._broker is not None:
+            now = self._broker.timers.now
+            if now >= self._next_sync:
+                self._next_sync = now + self._sync_interval
+                self._log.sync_due = True
+        over = self.residency.resident > RESIDENT_LIMIT
+        self.residency.queue_limit = SMALL_WINDOW if over else QUEUE_WINDOW
+        self._log.start_batch(int(self._wall_clock() * 1000), self._commit_number)
+
+    def batch_done(self, batch: Batch) -> None:
+        """A batch is on disk: confirm what it was for, once the definitions it relies on are too."""
+        self._confirm(batch)
+        for segment in batch.to_copy:
+            self._reader.submit(CopyForward(self, self._log_reader, segment))
+
+    def _confirm(self, batch: Batch) -> None:
+        if batch.commit > self._committed:
+            self._unconfirmed.append(batch)
+            return
+        for channel, tag in batch.confirms:
+            channel.confirm_through(tag)
+        for connection in batch.held:
+            self._let_go(connection)
+
+    def _let_go(self, connection: Connection) -> None:
+        if self._broker is not None:
+            self._broker.release(connection)
+
+    def copied(self, job: CopyForward) -> None:
+        """What is alive in a sparse segment was read."""
+        self._log.add_copies(job.segment, job.copies, job.lost)
+
+    def backed_up(self) -> bool:
+        """Whether so much waits to be written that publishers should wait too."""
+        return self._log.pending_octets > 64 * 1024 * 1024
+
+    def describe(self) -> dict[str, object]:
+        """When it syncs, and figures of the message log; octets are those of its files, the indexes included."""
+        log = self._log
+        return {
+            "sync": self.sync,
+            "segments": len(log.segments),
+            "octets": self.segment_files.octets(),
+            "live": sum([int(segment.live) for segment in log.segments.values()]),
+            "pending": len(log.pending),
+            "pending_octets": int(log.pending_octets),
+            "octets_in_memory": int(self.residency.resident),
+        }

@@ -1,0 +1,63 @@
+"""From the definitions that were kept to the exchanges, queues and bindings of a broker that starts."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from leveret.broker.binding import Binding, Destination
+from leveret.broker.broker import Broker
+from leveret.broker.durability import Store
+from leveret.broker.exchange.types import TYPES, make_exchange
+from leveret.broker.queue import Queue
+from leveret.broker.vhost import VirtualHost
+from leveret.store.definitions import BindingDefinition, LoadedDefinitions
+
+log: Final = logging.getLogger("leveret.store")
+
+
+def restore_definitions(broker: Broker, loaded: LoadedDefinitions, store: Store) -> dict[int, Queue]:
+    """Make what was defined, and give the queues by their ids."""
+    for name in loaded.vhosts:
+        if name not in broker.vhosts:
+            broker.vhosts[name] = VirtualHost(name, broker.touched, store)
+    for exchange in loaded.exchanges:
+        vhost = broker.vhosts[exchange.vhost]
+        if exchange.type_name not in TYPES:
+            log.error("exchange '%s' is of unknown type '%s' and left out", exchange.name, exchange.type_name)
+            continue
+        vhost.exchanges[exchange.name] = make_exchange(
+            exchange.type_name, exchange.name, True, exchange.auto_delete, exchange.internal, exchange.arguments
+        )
+    queues: dict[int, Queue] = {}
+    for definition in loaded.queues:
+        vhost = broker.vhosts[definition.vhost]
+        queue = Queue(
+            definition.name,
+            True,
+            definition.auto_delete,
+            None,
+            definition.arguments,
+            vhost.touched,
+            store,
+            definition.id,
+        )
+        vhost.queues[queue.name] = queue
+        queues[definition.id] = queue
+    for binding in loaded.bindings:
+        restore_binding(broker.vhosts[binding.vhost], binding)
+    return queues
+
+
+def restore_binding(vhost: VirtualHost, binding: BindingDefinition) -> None:
+    """Bind again; a binding whose ends are not there is left out."""
+    source = vhost.exchanges.get(binding.source)
+    destination: Destination | None = (
+        vhost.queues.get(binding.destination)
+        if binding.destination_kind == "queue"
+        else vhost.exchanges.get(binding.destination)
+    )
+    if source is None or destination is None:
+        log.error("binding of '%s' to '%s' is left out: one of them is gone", binding.destination, binding.source)
+    else:
+        source.bind(Binding(source, destination, binding.routing_key, binding.arguments))
