@@ -27,9 +27,7 @@ def test_the_default_exchange_routes_by_queue_name(channel: BlockingChannel, que
     assert (message.exchange, message.routing_key, message.body) == ("", queue, b"hello")
 
 
-def test_the_default_exchange_reaches_only_the_named_queue(
-    channel: BlockingChannel, names: Names, queue: str
-) -> None:
+def test_the_default_exchange_reaches_only_the_named_queue(channel: BlockingChannel, names: Names, queue: str) -> None:
     other = names.queue()
     channel.queue_declare(other)
     publish(channel, other, "hello")

@@ -272,9 +272,7 @@ def test_the_plain_name_cannot_be_bound(channel: BlockingChannel, operation: str
 
 @leveret_only("4.x has a text of its own for this")
 @pytest.mark.parametrize("operation", ["queue_bind", "queue_unbind"])
-def test_an_address_cannot_be_bound(
-    channel: BlockingChannel, queue: str, requester: Requester, operation: str
-) -> None:
+def test_an_address_cannot_be_bound(channel: BlockingChannel, queue: str, requester: Requester, operation: str) -> None:
     address = requester.address(queue)
     with channel_closed(403, VOLATILE):
         getattr(channel, operation)(address, "amq.direct", "key")

@@ -170,9 +170,7 @@ def test_the_default_exchange_takes_no_part_in_bindings(
         getattr(channel, operation)(ends["destination"], ends["source"], "key")
 
 
-def test_an_auto_delete_exchange_goes_with_its_last_binding(
-    channel: BlockingChannel, names: Names, queue: str
-) -> None:
+def test_an_auto_delete_exchange_goes_with_its_last_binding(channel: BlockingChannel, names: Names, queue: str) -> None:
     exchange = declare(channel, names, auto_delete=True)
     channel.queue_bind(queue, exchange, "one")
     channel.queue_bind(queue, exchange, "two")
@@ -236,9 +234,7 @@ def test_auto_delete_runs_back_through_a_chain(channel: BlockingChannel, names: 
     assert_gone(channel, first)
 
 
-def test_deleting_a_destination_exchange_ends_its_bindings(
-    channel: BlockingChannel, names: Names, queue: str
-) -> None:
+def test_deleting_a_destination_exchange_ends_its_bindings(channel: BlockingChannel, names: Names, queue: str) -> None:
     source, destination = declare(channel, names), declare(channel, names)
     channel.exchange_bind(destination, source)
     channel.exchange_delete(destination)

@@ -76,18 +76,14 @@ def test_another_alternate_exchange_is_refused(channel: BlockingChannel, names: 
 def test_an_added_alternate_exchange_is_refused(channel: BlockingChannel, names: Names) -> None:
     exchange = names.exchange()
     channel.exchange_declare(exchange, "direct")
-    with channel_closed(
-        406, inequivalent("alternate-exchange", exchange, "the value 'two' of type 'longstr'", "none")
-    ):
+    with channel_closed(406, inequivalent("alternate-exchange", exchange, "the value 'two' of type 'longstr'", "none")):
         channel.exchange_declare(exchange, "direct", arguments={"alternate-exchange": "two"})
 
 
 def test_a_left_out_alternate_exchange_is_refused(channel: BlockingChannel, names: Names) -> None:
     exchange = names.exchange()
     channel.exchange_declare(exchange, "direct", arguments={"alternate-exchange": "one"})
-    with channel_closed(
-        406, inequivalent("alternate-exchange", exchange, "none", "the value 'one' of type 'longstr'")
-    ):
+    with channel_closed(406, inequivalent("alternate-exchange", exchange, "none", "the value 'one' of type 'longstr'")):
         channel.exchange_declare(exchange, "direct")
 
 

@@ -157,10 +157,7 @@ def test_unbinding_names_the_arguments(channel: BlockingChannel, exchange: str, 
 
 
 def test_a_wrong_x_match_is_refused(channel: BlockingChannel, exchange: str, queue: str) -> None:
-    text = (
-        'PRECONDITION_FAILED - Invalid x-match field value <<"most">>; '
-        "expected all, any, all-with-x, or any-with-x"
-    )
+    text = 'PRECONDITION_FAILED - Invalid x-match field value <<"most">>; expected all, any, all-with-x, or any-with-x'
     with channel_closed(406, text):
         channel.queue_bind(queue, exchange, "", {"x-match": "most"})
 

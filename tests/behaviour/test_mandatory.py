@@ -15,9 +15,7 @@ Returned = tuple[Basic.Return, BasicProperties, bytes]
 
 def collect_returns(channel: BlockingChannel) -> list[Returned]:
     returned: list[Returned] = []
-    channel.add_on_return_callback(
-        lambda _, method, properties, body: returned.append((method, properties, body))
-    )
+    channel.add_on_return_callback(lambda _, method, properties, body: returned.append((method, properties, body)))
     return returned
 
 

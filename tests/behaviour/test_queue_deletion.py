@@ -142,9 +142,7 @@ def test_auto_delete_on_the_close_of_the_connection(
     wait_until(lambda: not exists(channel.connection, short_lived))
 
 
-def test_auto_delete_on_the_death_of_the_connection(
-    broker: Broker, channel: BlockingChannel, short_lived: str
-) -> None:
+def test_auto_delete_on_the_death_of_the_connection(broker: Broker, channel: BlockingChannel, short_lived: str) -> None:
     raw = RawConnection(broker.port)
     raw.open_channel()
     assert isinstance(raw.call(Basic.Consume(queue=short_lived)), Basic.ConsumeOk)

@@ -122,9 +122,7 @@ def test_its_name_is_free_for_others_afterwards(connection: BlockingConnection, 
     assert connection.channel().queue_declare(queue, exclusive=True).method.message_count == 0
 
 
-def test_durable_and_exclusive_is_the_same_as_transient_and_exclusive(
-    channel: BlockingChannel, names: Names
-) -> None:
+def test_durable_and_exclusive_is_the_same_as_transient_and_exclusive(channel: BlockingChannel, names: Names) -> None:
     queue = names.queue()
     channel.queue_declare(queue, exclusive=True, durable=True)
     channel.queue_declare(queue, exclusive=True, durable=False)

@@ -78,9 +78,7 @@ def test_large_messages_wait_for_the_commit(work: BlockingChannel, channel: Bloc
     assert get_bodies(channel, queue) == [body]
 
 
-def test_closing_the_channel_drops_what_is_pending(
-    work: BlockingChannel, channel: BlockingChannel, queue: str
-) -> None:
+def test_closing_the_channel_drops_what_is_pending(work: BlockingChannel, channel: BlockingChannel, queue: str) -> None:
     publish(work, queue, "dropped")
     work.close()
     assert get(channel, queue) is None
@@ -226,9 +224,7 @@ def test_without_select_there_is_no_transaction(channel: BlockingChannel, method
         getattr(channel, method)()
 
 
-def test_another_channel_is_not_in_the_transaction(
-    work: BlockingChannel, channel: BlockingChannel, queue: str
-) -> None:
+def test_another_channel_is_not_in_the_transaction(work: BlockingChannel, channel: BlockingChannel, queue: str) -> None:
     publish(work, queue, "pending")
     publish(channel, queue, "at once")
     assert get_bodies(channel, queue) == [b"at once"]

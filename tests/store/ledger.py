@@ -1,12 +1,12 @@
 """What a broker was asked and what it promised, and the judgement of what is found after a crash.
 
-Messages are numbered in the order in which they enter their queues, so that what a queue holds is in order if its numbers rise.
-A moment is a count of events, or of operations on the files; whoever keeps the ledger says which.
+Messages are numbered in the order in which they enter their queues, so that what a queue holds is in order if its
+numbers rise. A moment is a count of events, or of operations on the files; whoever keeps the ledger says which.
 
-Promised is, after a power loss: what was confirmed, or committed, is there unless a client settled it; what a committed
-transaction settled is not; a transaction happened wholly or not at all; nothing is there twice, nothing that was never published,
-nothing transient. If the process alone died, then also: what was settled stays away once the batch with it was written, and what
-was delivered is marked as redelivered.
+Promised is, after a power loss: what was confirmed, or committed, is there unless a client settled it; what a
+committed transaction settled is not; a transaction happened wholly or not at all; nothing is there twice, nothing
+that was never published, nothing transient. If the process alone died, then also: what was settled stays away once
+the batch with it was written, and what was delivered is marked as redelivered.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A broker with its store on files in memory, driven step by step: the test is the event loop.
 
-The store's threads are real, but what they have to say waits until the test takes it with `turn`, thread by thread, so that
-nothing depends on their speed. Messages carry their number in the body; what comes out is known by it.
+The store's threads are real, but what they have to say waits until the test takes it with `turn`, thread by thread,
+so that nothing depends on their speed. Messages carry their number in the body; what comes out is known by it.
 """
 
 from __future__ import annotations
@@ -130,8 +130,7 @@ class Rig:
         """Wait until the threads that write have done what they were given; what they have to say waits on."""
         end = time.monotonic() + PATIENCE
         while (self.log.writing is not None and self.said[WRITER].empty()) or (
-            self.said[DEFINITIONS].qsize() < self.store._commit_number - self.store._committed
-            and not self.failures
+            self.said[DEFINITIONS].qsize() < self.store._commit_number - self.store._committed and not self.failures
         ):
             assert time.monotonic() < end, "a thread does not come to an end"
             time.sleep(0.0002)
@@ -214,9 +213,7 @@ class Rig:
     def queue(self, name: str) -> Queue:
         return self.vhost.queue(name)
 
-    def publish(
-        self, client: Client, queues: list[Queue], number: int, size: int = 0, persistent: bool = True
-    ) -> None:
+    def publish(self, client: Client, queues: list[Queue], number: int, size: int = 0, persistent: bool = True) -> None:
         """Publish a message of at least `size` octets that goes to these queues."""
         route = find_route(self.vhost, BasicPublish("", queues[0].name))
         route.queues[:] = queues

@@ -1,4 +1,6 @@
-"""A disk that is full, or broken: nothing is confirmed that is not there, the owner is told, and the next start finds all."""
+"""A disk that is full, or broken: nothing is confirmed that is not there, the owner is told, and the next start
+finds all.
+"""
 
 from __future__ import annotations
 

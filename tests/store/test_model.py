@@ -1,4 +1,4 @@
-"""The store against the ledger: anything in any order, crashes of every kind in between, and nothing promised is broken.
+"""The store against the ledger: anything in any order, crashes of every kind, and nothing promised is broken.
 
 With LEVERET_STORE_EXAMPLES=1000 it runs as many examples as that.
 """
@@ -57,7 +57,10 @@ class StoreMachine(RuleBasedStateMachine):
         self.is_alive = False
         self.is_transient_free = True  # in this life nothing was published that only paging could have stored
 
-    @initialize(sync=st.sampled_from(("always", "always", "always", "interval=50", "never")), size=st.sampled_from(SEGMENT_SIZES))
+    @initialize(
+        sync=st.sampled_from(("always", "always", "always", "interval=50", "never")),
+        size=st.sampled_from(SEGMENT_SIZES),
+    )
     def begin(self, sync: str, size: int) -> None:
         self.sync, self.size = sync, size
         self.start(MemoryFiles())
@@ -201,10 +204,10 @@ class StoreMachine(RuleBasedStateMachine):
             assert got.number == min(ready)
             entry = ready.pop(got.number)
             assert got.redelivered or entry.delivered == NEVER
-            entry.delivered = min(entry.delivered, self.event())
             if no_ack:
                 self.settle(entry)
             else:
+                entry.delivered = min(entry.delivered, self.event())
                 self.held.append(Held(client, got.tag, name, entry))
 
     @precondition(lambda self: any(each.client is self.client for each in self.held))
@@ -305,7 +308,12 @@ class StoreMachine(RuleBasedStateMachine):
         self.rig.end()
         self.come_back(self.rig.memory.killed(), True)
 
-    @rule(operations=st.none() | st.integers(0, 12), share=st.floats(0, 1), seed=st.none() | st.integers(0, 1 << 30), again=st.integers(0, 3))
+    @rule(
+        operations=st.none() | st.integers(0, 12),
+        share=st.floats(0, 1),
+        seed=st.none() | st.integers(0, 1 << 30),
+        again=st.integers(0, 3),
+    )
     def crash(self, operations: int | None, share: float, seed: int | None, again: int) -> None:
         """The process, or the machine, dies: at once, or so many operations on."""
         files = self.rig.memory

@@ -1,4 +1,6 @@
-"""A queue that is longer than its window: what is not in memory comes back in order, and nothing of it is kept for nothing."""
+"""A queue that is longer than its window: what is not in memory comes back in order, and nothing of it is kept for
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,7 @@ def drain(rig: Rig, client: Client, ack_every: int = 1) -> None:
         if not new:
             return
         taken += len(new)
-        for got in new[:: ack_every]:
+        for got in new[::ack_every]:
             client.channel.ack(got.tag, True)
         client.channel.ack(0, True)
 
@@ -54,13 +56,13 @@ def test_a_long_queue_by_get(rig: Rig, durable: bool, persistent: bool) -> None:
         if number % 7 == 0:
             rig.finish()
     rig.finish()
-    assert queue.backlog is not None
+    assert queue.backlog
     assert rig.store.residency.resident - PRESSURE < 200_000
     assert queue.ready_count() == 200
     assert numbers(rig.take_all(queue)) == list(range(200))
     rig.clients[-1].channel.ack(0, True)
     rig.finish()
-    assert queue.backlog is None
+    assert not queue.backlog
     assert rig.store.residency.resident == PRESSURE
     assert live(rig) == 0
     rig.stop()

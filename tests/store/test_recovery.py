@@ -1,4 +1,6 @@
-"""A start makes the best of what it finds: damage is set aside and the rest served, torn ends are cut, once and for all."""
+"""A start makes the best of what it finds: damage is set aside and the rest served, torn ends are cut, once and for
+all.
+"""
 
 from __future__ import annotations
 
@@ -62,9 +64,7 @@ def kept(folder: Path, files: MemoryFiles) -> list[int]:
 @pytest.mark.parametrize("place", ["body", "size", "crc", "kind"])
 @pytest.mark.parametrize("has_index", [False, True])
 @pytest.mark.parametrize("number", [0, 3, 9, 10, 13])
-def test_a_damaged_record_costs_its_message_alone(
-    tmp_path: Path, number: int, has_index: bool, place: str
-) -> None:
+def test_a_damaged_record_costs_its_message_alone(tmp_path: Path, number: int, has_index: bool, place: str) -> None:
     """In a closed segment (of 0 to 9), with or without its index, and in the one that was written last."""
     files = filled(tmp_path, 2).kill()
     segment = 1 + number // 10
@@ -190,13 +190,14 @@ def test_a_torn_end_is_cut_and_what_comes_behind_it_is_read(tmp_path: Path, tail
         at = at_of(data, 10 * life + 5)
         rest = len(data) - at
         del data[at:]
-        data += {
+        tails: dict[str, bytes] = {
             "cut": b"",
             "zeros": bytes(rest),
             "garbage": Random(life).randbytes(rest),
-            "half a head": data[LOG_HEAD : LOG_HEAD + 4],
+            "half a head": bytes(data[LOG_HEAD : LOG_HEAD + 4]),
             "one octet": b"\1",
-        }[tail]
+        }
+        data += tails[tail]
         rig = Rig(tmp_path, files).start()
         assert rig.recovery is not None
         assert rig.recovery.torn > 0
@@ -207,7 +208,9 @@ def test_a_torn_end_is_cut_and_what_comes_behind_it_is_read(tmp_path: Path, tail
     assert kept(tmp_path, rig.memory.killed()) == expected
 
 
-@pytest.mark.parametrize("tail", [b"\0" * 40, b"\0" * 9, b"\0\0\0\1", b"\0\0\0\1abcd", b"\0\0\0\2abcd12345678", b"garbage!" * 5])
+@pytest.mark.parametrize(
+    "tail", [b"\0" * 40, b"\0" * 9, b"\0\0\0\1", b"\0\0\0\1abcd", b"\0\0\0\2abcd12345678", b"garbage!" * 5]
+)
 def test_a_torn_end_of_the_settles_is_cut_too(tmp_path: Path, tail: bytes) -> None:
     rig = filled(tmp_path, 1, 20)
     client = rig.client()

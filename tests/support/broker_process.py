@@ -49,7 +49,11 @@ class BrokerProcess:
         command = [sys.executable, "-m", "leveret", "serve", "--port", str(self.port), "--data-dir", str(self.data_dir)]
         with self.log_path.open("a") as log:
             self.process = subprocess.Popen(
-                [*self.started_by, *command, *self.arguments], stdout=subprocess.PIPE, stderr=log, text=True, env=dict(os.environ)
+                [*self.started_by, *command, *self.arguments],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env=dict(os.environ),
             )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
