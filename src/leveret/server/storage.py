@@ -132,8 +132,9 @@ class Mailbox:
 
     def _run(self, action: Callable[[], None]) -> None:
         if self.storage is not None and self.storage.tick is not None:
-            self.storage.tick.begin()
-        action()
+            self.storage.tick.run(action)
+        else:
+            action()
 
 
 def fail(error: BaseException) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Callable
 import sys
 from typing import Final
 
@@ -52,6 +53,12 @@ class Tick:
         if broker.touched or broker.dirty:  # an output that drained lets consumers and clients go on
             self.begin()
         self._arm()
+
+    def run(self, action: Callable[[], None]) -> None:
+        """Do what a thread of the store has come to, as a tick of its own: somebody waits for it."""
+        self.broker.timers.now = self.loop.time()
+        action()
+        self.end()
 
     def _arm(self) -> None:
         """Be woken when the broker's next timer is due."""
