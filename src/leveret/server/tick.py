@@ -78,10 +78,10 @@ class Tick:
 
     def add(self, sock: socket.socket, peer: str, local: str, from_loopback: bool) -> None:
         """A client connected."""
+        self.begin()  # before its timers are set: the time may be that of a tick long ago
         sock.setblocking(False)
         connection = self.broker.connect(peer, local, from_loopback)
         self.clients[connection] = Client(self, sock, connection)
-        self.begin()
 
     def forget(self, client: Client) -> None:
         """A client's socket is closed."""
