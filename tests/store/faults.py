@@ -3,11 +3,11 @@
 What a process wrote outlives it: `killed` has all of it. What outlives the machine is only what was synced; of the
 rest any part may be there, and the place of any part may hold zeros, or what was on the disk before.
 `after_power_loss` asks a `Loss` what became of each file's unsynced end. Entries of the directory are kept in a
-journal, as file systems have one: of the changes since the last sync some are there, in the order in which they
-were made, and the later ones are not.
+journal, as file systems have one: of the changes since the last sync some are there, in the order in which they were
+made, and the later ones are not.
 
-Every operation that changes something is counted. `fault` is called with it before it happens, and may raise, or
-make only a part of it happen.
+Every operation that changes something is counted. `fault` is called with it before it happens, and may raise, or make
+only a part of it happen.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Operation:
 
     kind: str  # create, write, sync, sync directory, truncate, remove
     path: str
-    data: bytes = b""
+    data: bytes = field(default=b"", repr=False)
     size: int = 0
 
 

@@ -1,6 +1,4 @@
-"""A disk that is full, or broken: nothing is confirmed that is not there, the owner is told, and the next start
-finds all.
-"""
+"""What the store does when the file system fails it: nothing is confirmed that is not there, and the owner is told.
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The store against the ledger: anything in any order, crashes of every kind, and nothing promised is broken.
+"""The store against the ledger: anything in any order, crashes of every kind in between, and every promise is kept.
 
 With LEVERET_STORE_EXAMPLES=1000 it runs as many examples as that.
 """

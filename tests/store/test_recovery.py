@@ -1,6 +1,4 @@
-"""A start makes the best of what it finds: damage is set aside and the rest served, torn ends are cut, once and for
-all.
-"""
+"""A start makes the best of what it finds: damage is set aside and the rest served, torn ends are cut for good."""
 
 from __future__ import annotations
 
@@ -190,14 +188,13 @@ def test_a_torn_end_is_cut_and_what_comes_behind_it_is_read(tmp_path: Path, tail
         at = at_of(data, 10 * life + 5)
         rest = len(data) - at
         del data[at:]
-        tails: dict[str, bytes] = {
+        data += {
             "cut": b"",
             "zeros": bytes(rest),
             "garbage": Random(life).randbytes(rest),
             "half a head": bytes(data[LOG_HEAD : LOG_HEAD + 4]),
             "one octet": b"\1",
-        }
-        data += tails[tail]
+        }[tail]
         rig = Rig(tmp_path, files).start()
         assert rig.recovery is not None
         assert rig.recovery.torn > 0

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
 import sys
+from collections.abc import Callable
 from typing import Final
 
 from leveret.broker.broker import Broker

@@ -143,8 +143,9 @@ def index_file(entries: bytes, has_groups: bool) -> bytes:
     writer.write(INDEX_MAGIC)
     write_i32_be(writer, i32(FORMAT_VERSION))
     write_i32_be(writer, i32(len(entries) // INDEX_ENTRY))
-    write_u32(writer, zlib.crc32(entries))
-    write_i32_be(writer, i32(1 if has_groups else 0))
+    groups = b"\0\0\0\1" if has_groups else bytes(4)
+    write_u32(writer, index_crc(entries, writer.getvalue() + groups))
+    writer.write(groups)
     writer.write(entries)
     return writer.getvalue()
 
@@ -154,9 +155,14 @@ def index_entries(data: bytes) -> bytes | None:
     if len(data) < INDEX_HEAD or data[:8] != INDEX_MAGIC or int(read_i32_be(data, 8)) != FORMAT_VERSION:
         return None
     entries = data[INDEX_HEAD:]
-    if len(entries) != read_u32(data, 12) * INDEX_ENTRY or zlib.crc32(entries) != int(read_u32(data, 16)):
+    if len(entries) != read_u32(data, 12) * INDEX_ENTRY:
         return None
-    return entries
+    return entries if index_crc(entries, data[:16] + data[20:24]) == int(read_u32(data, 16)) else None
+
+
+def index_crc(entries: bytes, head: bytes) -> int:
+    """The CRC of an index file, but for itself. The head counts too: one of zeros must not stand for no entries."""
+    return zlib.crc32(entries, zlib.crc32(head))
 
 
 def index_has_groups(data: bytes) -> bool:
