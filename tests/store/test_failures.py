@@ -1,4 +1,4 @@
-"""What the store does when the file system fails it: nothing is confirmed that is not there, and the owner is told.
+"""What the store does when the file system fails it: nothing is confirmed that is not there, and the owner is told."""
 
 from __future__ import annotations
 
