@@ -1,4 +1,4 @@
-"""What the store does when the file system fails it: nothing is confirmed that is not there, and the owner is told."""
+"""A disk that is full, or broken: nothing is confirmed that is not there, and the next start finds all."""
 
 from __future__ import annotations
 
