@@ -12,6 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from leveret.amqp.field_table import FieldValue, Table, table_from_python
+from leveret.amqp.properties import BasicProperties
 from leveret.amqp.reply_codes import SoftError
 from leveret.broker.binding import Binding, Destination
 from leveret.broker.exchange.base import Exchange
@@ -31,7 +32,7 @@ def binding(exchange: Exchange, queue: str, key: str, arguments: Table | None = 
 
 def matches(exchange: Exchange, key: str, headers: Table | None = None) -> set[str]:
     found: list[Destination] = []
-    exchange.match(key, headers or {}, found)
+    exchange.match(key, BasicProperties(headers=headers), found)
     return {destination.name for destination in found}
 
 

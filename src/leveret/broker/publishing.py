@@ -46,18 +46,17 @@ def publish(channel: Channel, route: Route, content: bytes) -> None:
     persistent = False
     queues = route.queues
     keys: list[str] | None = None
-    if route.by_headers or not (
+    if route.each_message or not (
         (flags == 0 and header_size == EMPTY_HEADER)
         or (flags == DELIVERY_MODE_ONLY and header_size == EMPTY_HEADER + 1)
     ):
         header = content[FRAME_HEAD : FRAME_HEAD + header_size]
         persistent = scan_properties(header) == PERSISTENT
-        if route.by_headers or must_decode(flags, header):
+        if route.each_message or must_decode(flags, header):
             properties = decode_properties(header, FLAGS_AT - FRAME_HEAD)
             keys = routing_keys(route, properties)
-            if route.by_headers or len(keys) > 1:
-                headers = properties.headers or {}
-                queues = channel.connection.vhost_opened().route(route.exchange, keys, headers)[0]
+            if route.each_message or len(keys) > 1:
+                queues = channel.connection.vhost_opened().route(route.exchange, keys, properties)[0]
             content = rewritten(channel, content, properties)
     elif flags != 0:
         persistent = content[PROPERTIES_AT] == PERSISTENT

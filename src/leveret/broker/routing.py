@@ -1,8 +1,8 @@
 """From a basic.publish to the queues: the route that a publish method's payload stands for.
 
 Publishers repeat themselves, so a connection caches the route of each payload it sees (exchange, routing key and
-flags are all in it) and pays one dictionary look-up for the next. A route whose exchanges ask the message's headers
-can't know its queues beforehand: it is `by_headers`, and its queues are found for each message.
+flags are all in it) and pays one dictionary look-up for the next. A route whose exchanges ask the message's properties
+can't know its queues beforehand: they are found for `each_message`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from mypy_extensions import i64
 
 from leveret.amqp.methods import BasicPublish
+from leveret.amqp.properties import BasicProperties
 from leveret.amqp.reply_codes import ACCESS_REFUSED, NOT_IMPLEMENTED, HardError, SoftError
 from leveret.broker.exchange.base import Exchange
 from leveret.broker.message import Address
@@ -21,17 +22,20 @@ if TYPE_CHECKING:
     from leveret.broker.vhost import VirtualHost
 
 
+NO_PROPERTIES: Final = BasicProperties()
+
+
 class Route:
     """Where publishes with one exchange, routing key and mandatory flag lead in one epoch of the virtual host."""
 
     def __init__(
-        self, exchange: Exchange, address: Address, mandatory: bool, queues: list[Queue], by_headers: bool, epoch: i64
+        self, exchange: Exchange, address: Address, mandatory: bool, queues: list[Queue], each_message: bool, epoch: i64
     ) -> None:
         self.exchange: Final = exchange
         self.address: Final = address
         self.mandatory: Final = mandatory
         self.queues: Final = queues
-        self.by_headers: Final = by_headers
+        self.each_message: Final = each_message
         self.epoch: Final[i64] = epoch
 
 
@@ -49,8 +53,8 @@ def find_route(vhost: VirtualHost, publish: BasicPublish) -> Route:
 
 def new_route(vhost: VirtualHost, exchange: Exchange, address: Address, mandatory: bool) -> Route:
     """The route from an exchange as things are now."""
-    queues, by_headers = vhost.route(exchange, [address.routing_key], {})
-    return Route(exchange, address, mandatory, queues, by_headers, vhost.epoch)
+    queues, each_message = vhost.route(exchange, [address.routing_key], NO_PROPERTIES)
+    return Route(exchange, address, mandatory, queues, each_message, vhost.epoch)
 
 
 def current_route(vhost: VirtualHost, route: Route) -> Route:

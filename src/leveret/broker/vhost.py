@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from mypy_extensions import i64
 
 from leveret.amqp.field_table import Table
+from leveret.amqp.properties import BasicProperties
 from leveret.amqp.reply_codes import ACCESS_REFUSED, NOT_FOUND, RESOURCE_LOCKED, SoftError
 from leveret.broker.binding import Binding, Destination
 from leveret.broker.durability import Store
@@ -179,8 +180,10 @@ class VirtualHost:
         if queue.auto_delete and not queue.consumers and not queue.deleted:
             self.delete_queue(queue)
 
-    def route(self, exchange: Exchange, routing_keys: list[str], headers: Table) -> tuple[list[Queue], bool]:
-        """The queues a message goes to, each once, and whether its headers were asked on the way.
+    def route(
+        self, exchange: Exchange, routing_keys: list[str], properties: BasicProperties
+    ) -> tuple[list[Queue], bool]:
+        """The queues a message goes to, each once, and whether more than its routing key was asked on the way.
 
         An exchange that matches nothing passes the message to its alternate exchange; exchanges bound to exchanges are
         followed, each visited once, so that cycles end.
@@ -188,19 +191,19 @@ class VirtualHost:
         queues: dict[Queue, None] = {}
         visited: dict[Exchange, None] = {exchange: None}
         to_visit: list[Exchange] = [exchange]
-        by_headers = False
+        each_message = False
         while to_visit:
             current = to_visit.pop()
-            by_headers = by_headers or current.routes_by_headers
-            for destination in self._matches(current, routing_keys, headers):
+            each_message = each_message or current.routes_each_message
+            for destination in self._matches(current, routing_keys, properties):
                 if isinstance(destination, Queue):
                     queues[destination] = None
                 elif isinstance(destination, Exchange) and destination not in visited:
                     visited[destination] = None
                     to_visit.append(destination)
-        return list(queues), by_headers
+        return list(queues), each_message
 
-    def _matches(self, exchange: Exchange, routing_keys: list[str], headers: Table) -> list[Destination]:
+    def _matches(self, exchange: Exchange, routing_keys: list[str], properties: BasicProperties) -> list[Destination]:
         found: list[Destination] = []
         if exchange is self.default_exchange:
             for key in routing_keys:
@@ -209,7 +212,7 @@ class VirtualHost:
                     found.append(queue)
             return found
         for key in routing_keys:
-            exchange.match(key, headers, found)
+            exchange.match(key, properties, found)
         if not found and exchange.alternate is not None:
             alternate = self.exchanges.get(exchange.alternate)
             if alternate is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from leveret.amqp.field_table import Table
+from leveret.amqp.properties import BasicProperties
 from leveret.broker.binding import Binding, Destination
 
 
@@ -16,7 +17,7 @@ class Exchange(Destination):
     """An exchange of any type. `type_name` is AMQP's name of the type."""
 
     type_name = ""
-    routes_by_headers = False  # whether `match` reads the headers, so that a route can't be cached by its routing key
+    routes_each_message = False  # whether `match` asks more than the routing key, so that no route can be cached
 
     def __init__(self, name: str, durable: bool, auto_delete: bool, internal: bool, arguments: Table) -> None:
         super().__init__(name, "exchange", durable)
@@ -57,8 +58,8 @@ class Exchange(Destination):
         """A binding was removed."""
         raise NotImplementedError
 
-    def match(self, routing_key: str, headers: Table, found: list[Destination]) -> None:
-        """Append every destination that a message with this key and these headers goes to."""
+    def match(self, routing_key: str, properties: BasicProperties, found: list[Destination]) -> None:
+        """Append every destination that a message with this key and these properties goes to."""
         raise NotImplementedError
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from leveret.amqp.field_table import Table
+from leveret.amqp.properties import BasicProperties
 from leveret.broker.binding import Binding, Destination
 from leveret.broker.exchange.base import DestinationCount, Exchange
 
@@ -28,7 +29,7 @@ class DirectExchange(Exchange):
         if not destinations.counts:
             del self.by_key[binding.routing_key]
 
-    def match(self, routing_key: str, headers: Table, found: list[Destination]) -> None:
+    def match(self, routing_key: str, properties: BasicProperties, found: list[Destination]) -> None:
         destinations = self.by_key.get(routing_key)
         if destinations is not None:
             found.extend(destinations.counts)

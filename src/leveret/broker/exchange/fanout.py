@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from leveret.amqp.field_table import Table
+from leveret.amqp.properties import BasicProperties
 from leveret.broker.binding import Binding, Destination
 from leveret.broker.exchange.base import DestinationCount, Exchange
 
@@ -22,5 +23,5 @@ class FanoutExchange(Exchange):
     def unindex(self, binding: Binding) -> None:
         self.destinations.remove(binding.destination)
 
-    def match(self, routing_key: str, headers: Table, found: list[Destination]) -> None:
+    def match(self, routing_key: str, properties: BasicProperties, found: list[Destination]) -> None:
         found.extend(self.destinations.counts)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Final
 
 from leveret.amqp.field_table import TYPE_NAMES, FieldValue, Table
+from leveret.amqp.properties import BasicProperties
 from leveret.amqp.reply_codes import PRECONDITION_FAILED, SoftError
 from leveret.broker.binding import Binding, Destination
 from leveret.broker.exchange.base import Exchange
@@ -24,7 +25,7 @@ class HeadersExchange(Exchange):
     """Routes by the message's headers."""
 
     type_name = "headers"
-    routes_by_headers = True
+    routes_each_message = True
 
     def __init__(self, name: str, durable: bool, auto_delete: bool, internal: bool, arguments: Table) -> None:
         super().__init__(name, durable, auto_delete, internal, arguments)
@@ -51,7 +52,8 @@ class HeadersExchange(Exchange):
     def unindex(self, binding: Binding) -> None:
         del self.patterns[binding]
 
-    def match(self, routing_key: str, headers: Table, found: list[Destination]) -> None:
+    def match(self, routing_key: str, properties: BasicProperties, found: list[Destination]) -> None:
+        headers = properties.headers or {}
         for binding, pattern in self.patterns.items():
             if pattern.matches(headers):
                 found.append(binding.destination)

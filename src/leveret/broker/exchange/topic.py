@@ -10,6 +10,7 @@ has.
 from __future__ import annotations
 
 from leveret.amqp.field_table import Table
+from leveret.amqp.properties import BasicProperties
 from leveret.broker.binding import Binding, Destination
 from leveret.broker.exchange.base import DestinationCount, Exchange
 
@@ -51,7 +52,7 @@ class TopicExchange(Exchange):
                 break
             del path[depth - 1].children[key_words[depth - 1]]
 
-    def match(self, routing_key: str, headers: Table, found: list[Destination]) -> None:
+    def match(self, routing_key: str, properties: BasicProperties, found: list[Destination]) -> None:
         key_words = words(routing_key)
         last = len(key_words)
         seen: set[tuple[TrieNode, int]] = set()  # of the nodes under a `#`
