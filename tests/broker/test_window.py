@@ -28,7 +28,7 @@ def test_a_consumer_that_has_room_again_gets_what_is_in_the_backlog_alone() -> N
     consumer.feed(b"".join(publish(1, "queue", bytes(50)) for _ in range(8)))
     assert [frame.method for frame in consumer.feed(consume(1, "queue", "tag"))].count(BASIC_DELIVER) == 1
     queue = broker.vhosts["/"].queues["queue"]
-    while queue.ready:
+    while queue.backing.ready:
         getter.feed(get(1, "queue"))
     assert queue.ready_count() > 0
     frames = consumer.feed(method(1, BASIC_ACK, bytes(7) + b"\1\0"))

@@ -159,7 +159,9 @@ def find_queues(names: dict[int, str], files: MemoryFiles) -> Found:
     recovery.run()
     reader = LogReader(segment_files)
     found: Found = {}
-    for queue_id, queue in recovery.queues.items():
+    for queue_id in names:
+        found[names[queue_id]] = []
+    for (queue_id, _), queue in recovery.queues.items():
         messages: list[tuple[int, bool]] = []
         while queue.backlog.placed:
             page = queue.backlog.take_places()

@@ -88,7 +88,7 @@ class Rig:
         directory = str(folder) if files is not None and not isinstance(files, MemoryFiles) else DIRECTORY
         definitions = str(folder / "definitions.sqlite")
         self.store = LocalStore(
-            definitions, directory, self.files, sync, lambda: 1.7e9, self._post, self.failures.append, segment_size
+            definitions, directory, self.files, sync, self._post, self.failures.append, segment_size
         )
         self.broker = Broker("0", "test", lambda: 1.7e9, bytes, self.store)
         self.vhost = self.broker.vhosts["/"]

@@ -329,7 +329,7 @@ def test_a_segment_that_is_read_ahead_stays_until_it_is_read(tmp_path: Path) -> 
     rig.tick()  # asks for a read-ahead, of places in the old segment, and has the copies written
     while "00000001.log" in log_files(rig) and rig.works() == WRITER:
         rig.turn(WRITER)
-        rig.log.start_batch(0, 0)
+        rig.log.start_batch(0)
     assert "00000001.log" in log_files(rig)
     rig.finish()
     assert [got.number for got in client.delivered] == [3, 11]

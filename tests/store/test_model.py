@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from leveret.broker.queue import Queue
+from leveret.broker.settlement import REQUEUED
 from tests.store.faults import AnyLoss, Crashed, MemoryFiles, crash_at
 from tests.store.ledger import NEVER, Entry, Group, Ledger, find
 from tests.store.rig import DEFINITIONS, EXAMPLES, READER, WRITER, Client, Rig
@@ -217,7 +218,7 @@ class StoreMachine(RuleBasedStateMachine):
         for held in mine[choice % len(mine) :][:count]:
             self.held.remove(held)
             if requeue:
-                self.client.channel.reject(held.tag, False, True)
+                self.client.channel.reject(held.tag, False, REQUEUED)
                 self.put_back(held)
             else:
                 self.client.channel.ack(held.tag, False)

@@ -7,6 +7,7 @@ from random import Random
 
 import pytest
 
+from leveret.broker.settlement import REQUEUED
 from tests.store.rig import READER, Client, Rig, restarted
 from tests.store.test_settling import MIB, numbers
 
@@ -54,7 +55,7 @@ def test_a_long_queue_by_get(rig: Rig, durable: bool, persistent: bool) -> None:
         if number % 7 == 0:
             rig.finish()
     rig.finish()
-    assert queue.backlog is not None
+    assert queue.backing.backlog is not None
     assert rig.store.residency.resident - PRESSURE < 200_000
     assert queue.ready_count() == 200
     assert numbers(rig.take_all(queue)) == list(range(200))
@@ -158,7 +159,7 @@ def test_requeues_keep_their_place_across_the_window(rig: Rig) -> None:
                 client.channel.ack(got.tag, False)
                 left.remove(got.number)
             else:
-                client.channel.reject(got.tag, False, True)
+                client.channel.reject(got.tag, False, REQUEUED)
         if random.random() < 0.3:
             rig.finish()
     rig.finish()
@@ -252,7 +253,7 @@ def test_a_restart_keeps_the_order_of_a_long_queue(rig: Rig) -> None:
                 client.channel.ack(got.tag, False)
                 expected.remove(got.number)
             else:
-                client.channel.reject(got.tag, False, True)
+                client.channel.reject(got.tag, False, REQUEUED)
                 client.channel.ack(rig.get(client, queue).tag, False)  # type: ignore[union-attr]
                 expected.remove(got.number)
         rig.finish()

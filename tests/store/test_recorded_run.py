@@ -11,6 +11,7 @@ from random import Random
 
 import pytest
 
+from leveret.broker.settlement import REQUEUED
 from tests.store.faults import LOSSES, AnyLoss, MemoryFiles, Operation
 from tests.store.ledger import Entry, Group, Ledger, find, find_queues
 from tests.store.rig import COPY_INTERVAL, THOROUGH, WRITER, Client, Got, Rig, restarted
@@ -159,7 +160,7 @@ def scenario(recorder: Recorder) -> None:
     recorder.finish()
     held = recorder.get(recorder.client, "one", 3)
     for got in held:
-        recorder.client.channel.reject(got.tag, False, True)
+        recorder.client.channel.reject(got.tag, False, REQUEUED)
     recorder.finish()
     recorder.publish(["one"], 4, 300, persistent=False)
     recorder.rig.store.residency.queue_limit = 0

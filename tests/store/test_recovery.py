@@ -7,6 +7,7 @@ from random import Random
 
 import pytest
 
+from leveret.broker.settlement import REQUEUED
 from leveret.store.recovery import Recovery
 from leveret.store.segment import LOG_HEAD, NewerFormat
 from leveret.store.segment_files import SegmentFiles
@@ -399,7 +400,7 @@ def test_order_and_flags_survive_many_restarts_and_requeues(tmp_path: Path) -> N
             assert got is not None
             assert got.number == expected[found.index(got)]
             if random.random() < 0.5:
-                client.channel.reject(got.tag, False, True)
+                client.channel.reject(got.tag, False, REQUEUED)
         acked = [got for got in found if got is not None and got.tag in client.channel.unacked]
         for got in acked[::2]:
             client.channel.ack(got.tag, False)
@@ -430,7 +431,7 @@ def test_a_large_message_alone_in_its_segment(tmp_path: Path) -> None:
     rig = restarted(rig)
     client = rig.client()
     queue = rig.queue("queue")
-    assert queue.ready_bytes >= 100 * MIB
+    assert queue.ready_octets() >= 100 * MIB
     assert [rig.get(client, queue, no_ack=True) is not None for _ in range(4)] == [True, True, True, False]
     rig.finish()
     assert rig.memory.total_size() < MIB

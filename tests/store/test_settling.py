@@ -93,13 +93,13 @@ def test_a_message_that_one_of_its_queues_pages_out(rig: Rig, durable: bool, per
     rig.finish()
     rig.store.residency.queue_limit = 0
     rig.publish(client, [full], 2, 100)  # stands in memory, and what comes behind it does not
-    full.window_bytes += 1
+    full.backing.window_bytes += 1
     rig.publish(client, [empty, full], 3, 100, persistent)
     rig.publish(client, [full, empty], 4, 100, persistent)
     rig.finish()
     empty.purge()
     rig.finish()
-    full.window_bytes -= 1
+    full.backing.window_bytes -= 1
     full.purge()
     rig.finish()
     assert sum(segment.live for segment in rig.log.segments.values()) == 1

@@ -197,6 +197,33 @@ def scan_properties(payload: bytes) -> i64:
         raise _malformed(error.explanation) from None
 
 
+def property_at(payload: bytes, flag: int) -> i64:
+    """Where the property of this flag begins in a content header's payload, which is well formed; -1 if absent.
+
+    `flag` is EXPIRATION, PRIORITY, or another one whose predecessors are short strings, headers and octets.
+    """
+    flags = i64(read_i16_be(payload, FLAGS_AT)) & 0xFFFF
+    if flags & flag == 0:
+        return -1
+    before = flags & ~(2 * flag - 1)  # those in front of it have the higher bits
+    at: i64 = _LIST_AT
+    if before & CONTENT_TYPE:
+        at += 1 + i64(payload[at])
+    if before & CONTENT_ENCODING:
+        at += 1 + i64(payload[at])
+    if before & HEADERS:
+        at += 4 + (i64(read_i32_be(payload, at)) & 0xFFFFFFFF)
+    if before & DELIVERY_MODE:
+        at += 1
+    if before & PRIORITY:
+        at += 1
+    if before & CORRELATION_ID:
+        at += 1 + i64(payload[at])
+    if before & REPLY_TO:
+        at += 1 + i64(payload[at])
+    return at
+
+
 def _malformed(reason: str) -> HardError:
     return HardError(INTERNAL_ERROR, f"malformed content header: {reason}")
 

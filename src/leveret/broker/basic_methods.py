@@ -36,9 +36,11 @@ from leveret.amqp.reply_codes import (
 from leveret.broker.arguments import integer_argument
 from leveret.broker.channel import Channel
 from leveret.broker.consumer import Consumer, write_content
+from leveret.broker.consumer_timeout import GotTimeout
 from leveret.broker.direct_reply_to import REPLY_TO, reply_address
 from leveret.broker.queue import Queue
 from leveret.broker.queue_methods import named_queue
+from leveret.broker.settlement import REJECTED, REQUEUED, RETURNED
 
 
 def handle(channel: Channel, method: Method) -> None:
@@ -46,9 +48,9 @@ def handle(channel: Channel, method: Method) -> None:
     if isinstance(method, BasicAck):
         channel.ack(tag_of(method.delivery_tag), method.multiple)
     elif isinstance(method, BasicNack):
-        channel.reject(tag_of(method.delivery_tag), method.multiple, method.requeue)
+        channel.reject(tag_of(method.delivery_tag), method.multiple, REQUEUED if method.requeue else REJECTED)
     elif isinstance(method, BasicReject):
-        channel.reject(tag_of(method.delivery_tag), False, method.requeue)
+        channel.reject(tag_of(method.delivery_tag), False, RETURNED if method.requeue else REJECTED)
     elif isinstance(method, BasicGet):
         get(channel, method)
     elif isinstance(method, BasicConsume):
@@ -106,16 +108,18 @@ def qos(channel: Channel, method: BasicQos) -> None:
 def get(channel: Channel, method: BasicGet) -> None:
     """Fetch one message, whatever the prefetch."""
     queue = named_queue(channel, channel.connection.vhost_opened(), method.queue)
-    queue.fill_window_now()
-    if not queue.ready and not queue.returned:
+    taken = queue.fetch()
+    if taken is None:
         channel.send(BasicGetEmpty())
         return
-    message, position, redelivered = queue.take()
+    message, position, redelivered = taken
     queue.hand_out(message, position, method.no_ack)
     tag = channel.deliver_got(message, queue, position, method.no_ack)
+    if queue.settings.consumer_timeout > 0 and not method.no_ack:
+        GotTimeout(channel, tag, queue.settings.consumer_timeout)
     address = message.address
     channel.send(BasicGetOk(tag, redelivered, address.exchange, address.routing_key, queue.ready_count()))
-    write_content(channel, message)
+    write_content(channel, queue.as_redelivered(message, position) if redelivered else message)
 
 
 def consume(channel: Channel, method: BasicConsume) -> None:
@@ -134,8 +138,9 @@ def consume(channel: Channel, method: BasicConsume) -> None:
     queue = named_queue(channel, vhost, method.queue)
     what = f"queue '{queue.name}' in vhost '{vhost.name}'"
     priority = integer_argument(method.arguments, "x-priority", what) or 0
+    exclusive = method.exclusive and not queue.is_quorum  # which pays no attention to it, as in RabbitMQ
     check_not_in_exclusive_use(channel, queue)
-    if method.exclusive and queue.consumers:
+    if exclusive and (queue.consumers or queue.settings.single_active_consumer):
         raise SoftError(ACCESS_REFUSED, f"{what} in exclusive use")
     if channel.prefetch_changed:
         channel.prefetch_changed = False
@@ -147,7 +152,7 @@ def consume(channel: Channel, method: BasicConsume) -> None:
         queue,
         tag,
         method.no_ack,
-        method.exclusive,
+        exclusive,
         channel.consumer_prefetch,
         priority,
         method.arguments,

@@ -59,14 +59,14 @@ class Broker:
         self.wall_clock: Final = wall_clock
         self.random_octets: Final = random_octets
         self.started_at: Final = wall_clock()
-        self.timers: Final = Timers()
+        self.timers: Final = Timers(wall_clock)
         self.users: Final = Users()
         self.touched: Final[list[Queue]] = []  # queues that may have something to deliver
         self.confirming: Final[list[Channel]] = []  # channels that owe confirms
         self.dirty: list[Connection] = []  # connections with output
         self.connections: Final[dict[Connection, None]] = {}
         self.alarms: Final = Alarms()
-        self.vhosts: Final = {"/": VirtualHost("/", self.touched, self.store)}
+        self.vhosts: Final = {"/": VirtualHost("/", self.touched, self.store, self.timers)}
         self.server_properties: Final = server_properties(version, node)
 
     def connect(self, peer: str, local: str, from_loopback: bool) -> Connection:

@@ -18,13 +18,14 @@ from librt.strings import read_i64_be, write_i64_be
 from mypy_extensions import i64
 
 from leveret.amqp.frame import FRAME_OVERHEAD, content_frames, method_frame, split_content
-from leveret.amqp.methods import BasicCancel, ChannelClose, Method
+from leveret.amqp.methods import BasicCancel, BasicNack, ChannelClose, Method
 from leveret.amqp.reply_codes import PRECONDITION_FAILED, UNEXPECTED_FRAME, AMQPError, HardError, SoftError
 from leveret.broker.consumer import Consumer, Delivery
 from leveret.broker.message import BODY_SIZE_AT, Message
 from leveret.broker.publishing import publish
 from leveret.broker.queue import Queue
 from leveret.broker.routing import Route, current_route
+from leveret.broker.settlement import ACKED, settle
 from leveret.broker.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Channel:
         self.delivery_tag: i64 = 0
         self.unacked: Final[dict[int, Delivery]] = {}
         self.oldest: i64 = 1
+        self.timed_out: Final[set[int]] = set()  # tags of deliveries that were taken back
         self.consumers_unacked: i64 = 0  # those that the channel's prefetch counts: without basic.get's
         self.prefetch: i64 = 0  # of the whole channel (basic.qos global)
         self.consumer_prefetch = 0  # of consumers to come
@@ -154,6 +156,14 @@ class Channel:
             self._owes_confirms = True
             self.connection.broker.confirming.append(self)
 
+    def refuse_publish(self) -> None:
+        """A queue refused the message that was counted last: basic.nack instead of basic.ack, and at once."""
+        tag = self.publish_tag
+        if self.loose_tags and self.loose_tags[-1] == int(tag):
+            self.loose_tags.pop()
+        self.confirmed_alone.add(int(tag))
+        self.send(BasicNack(int(tag), False, False))
+
     def flush_confirms(self) -> None:
         """Confirm at the end of the tick what needs no disk."""
         self._owes_confirms = False
@@ -195,7 +205,7 @@ class Channel:
         """Settle one delivery, or all up to a tag (0: all there are). SoftError 406 for a tag that isn't unacked."""
         if self.transaction is not None:
             for settled_tag, delivery in self.take_unacked(tag, multiple):
-                self.transaction.settle(settled_tag, delivery, False)
+                self.transaction.settle(settled_tag, delivery, ACKED)
             return
         unacked = self.unacked
         if multiple:
@@ -212,7 +222,8 @@ class Channel:
         else:
             delivery_or_none = unacked.get(int(tag))
             if delivery_or_none is None:
-                raise unknown_tag(tag)
+                self._check_timed_out(tag)
+                return
             del unacked[int(tag)]
             delivery_or_none.queue.settle(delivery_or_none)
         if self.parked:
@@ -224,7 +235,8 @@ class Channel:
         if not multiple:
             delivery = self.unacked.pop(int(tag), None)
             if delivery is None:
-                raise unknown_tag(tag)
+                self._check_timed_out(tag)
+                return taken
             taken.append((int(tag), delivery))
             return taken
         self._check_unacked(tag)
@@ -240,16 +252,22 @@ class Channel:
 
     def _check_unacked(self, tag: i64) -> None:
         if tag and int(tag) not in self.unacked:
-            raise unknown_tag(tag)
+            self._check_timed_out(tag)
 
-    def reject(self, tag: i64, multiple: bool, requeue: bool) -> None:
+    def _check_timed_out(self, tag: i64) -> None:
+        """SoftError 406 for a tag that isn't unacked, unless that is because its consumer took too long."""
+        if int(tag) not in self.timed_out:
+            raise unknown_tag(tag)
+        self.timed_out.remove(int(tag))
+
+    def reject(self, tag: i64, multiple: bool, outcome: int) -> None:
         """basic.nack and basic.reject: put back, or drop (dead-letter), deliveries."""
         taken = self.take_unacked(tag, multiple)
         for settled_tag, delivery in taken:
             if self.transaction is not None:
-                self.transaction.settle(settled_tag, delivery, requeue)
+                self.transaction.settle(settled_tag, delivery, outcome)
             else:
-                settle_rejected(delivery, requeue)
+                settle(delivery, outcome)
         if self.transaction is None:
             self.unpark()
 
@@ -259,7 +277,15 @@ class Channel:
         self.unacked.clear()
         self.oldest = self.delivery_tag + 1
         for delivery in deliveries:
-            delivery.queue.requeue(delivery)
+            delivery.queue.requeue(delivery, True)
+        self.unpark()
+
+    def take_back_from(self, consumer: Consumer) -> None:
+        """The consumer took too long: put back what it was given. Acknowledging it later is not an error."""
+        for tag in [tag for tag, delivery in self.unacked.items() if delivery.consumer is consumer]:
+            delivery = self.unacked.pop(tag)
+            delivery.queue.requeue(delivery, False)
+            self.timed_out.add(tag)
         self.unpark()
 
     def unpark(self) -> None:
@@ -327,14 +353,6 @@ class Channel:
         for tag in sorted(restored):
             self.unacked[tag] = restored[tag]
         self.oldest = min(self.unacked) if self.unacked else self.delivery_tag + 1
-
-
-def settle_rejected(delivery: Delivery, requeue: bool) -> None:
-    """What becomes of a rejected delivery."""
-    if requeue:
-        delivery.queue.requeue(delivery)
-    else:
-        delivery.queue.settle(delivery)
 
 
 def unknown_tag(tag: i64) -> SoftError:

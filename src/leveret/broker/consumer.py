@@ -14,7 +14,9 @@ from librt.strings import write_i64_be
 from mypy_extensions import i64, mypyc_attr
 
 from leveret.amqp.field_table import Table
+from leveret.broker.consumer_timeout import AcknowledgementTimeout
 from leveret.broker.message import Address, Message, shortstr, write_readdressed
+from leveret.broker.queue_settings import NONE
 
 if TYPE_CHECKING:
     from leveret.broker.channel import Channel
@@ -69,6 +71,8 @@ class Consumer:
         self.unacked: i64 = 0
         self.parked = False  # out of the queue's rotation until its channel says that there may be room again
         self.cancelled = False
+        self.timeout: i64 = NONE  # milliseconds that it may take to acknowledge a delivery
+        self.acknowledgement_timeout: Final = AcknowledgementTimeout(self)
         self._prefix: Final = struct.pack(">HH", 60, 60) + shortstr(tag)
         self._head = b""
         self._head_for: i64 = -1  # the address length that _head was made for
@@ -103,6 +107,10 @@ class Consumer:
             channel.unacked[int(tag)] = Delivery(message, self.queue, position, self)
             self.unacked += 1
             channel.consumers_unacked += 1
+            if self.timeout != NONE:
+                self.acknowledgement_timeout.note(tag)
+        if redelivered:
+            message = self.queue.as_redelivered(message, position)
         address = message.address
         if address.size != self._head_for:
             self._make_head(address)

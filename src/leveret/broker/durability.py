@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from mypy_extensions import i64, mypyc_attr
 
 if TYPE_CHECKING:
+    from leveret.broker.backing_queue import BackingQueue
     from leveret.broker.binding import Binding
     from leveret.broker.channel import Channel
     from leveret.broker.connection import Connection
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 NOT_STORED: Final[i64] = -1
 PENDING: Final[i64] = -2
 SEGMENT_SHIFT: Final[i64] = 32  # a place is a segment's number and, in the lower bits, an offset in it
+LEVEL_SHIFT: Final[i64] = 54  # a position in a queue is a priority and, in the lower bits, a count
 
 
 @mypyc_attr(acyclic=True)
@@ -51,45 +53,45 @@ class Store:
     def persist(self, message: Message) -> None:
         """The message is persistent and goes to a durable queue: its targets are added as it is enqueued."""
 
-    def page_out(self, message: Message, queue: Queue, position: i64) -> Message:
+    def page_out(self, message: Message, queue: BackingQueue, position: i64) -> Message:
         """The message must be able to leave memory: gives this queue's own copy of it, pending in the store.
 
         The copy is transient: nobody was promised that it survives.
         """
         return message
 
-    def leaves_memory(self, queue: Queue) -> None:
-        """Call `Queue.let_go` when messages at the end of the queue can be read back."""
+    def leaves_memory(self, queue: BackingQueue) -> None:
+        """Call `BackingQueue.let_go` when messages at the end of the queue can be read back."""
 
-    def settle(self, message: Message, queue: Queue) -> None:
+    def settle(self, message: Message, queue_id: i64) -> None:
         """A queue is done with a message that has a place."""
 
-    def settle_place(self, place: i64, queue: Queue) -> None:
+    def settle_place(self, place: i64, queue_id: i64) -> None:
         """A queue is done with a message that is not in memory."""
 
-    def delivered(self, queue: Queue, place: i64) -> None:
+    def delivered(self, queue_id: i64, place: i64) -> None:
         """A queue may have delivered everything up to this place: what comes back after a crash is redelivered.
 
         The store knows it, short of a power failure, when this returns.
         """
 
-    def read_ahead(self, queue: Queue, places: bytes) -> None:
-        """Read messages and hand them to `Queue.paged_in`, later."""
+    def read_ahead(self, queue: BackingQueue, places: bytes) -> None:
+        """Read messages and hand them to `BackingQueue.paged_in`, later."""
 
-    def read_now(self, queue: Queue, places: bytes) -> None:
-        """Read messages and hand them to `Queue.paged_in` at once."""
+    def read_now(self, queue: BackingQueue, places: bytes) -> None:
+        """Read messages and hand them to `BackingQueue.paged_in` at once."""
 
-    def finish_reading(self, queue: Queue) -> None:
+    def finish_reading(self, queue: BackingQueue) -> None:
         """Wait for a read-ahead of this queue."""
 
     def await_sync(self, channel: Channel) -> None:
         """Call `Channel.confirm_through` when all that it has published so far is on disk."""
 
     def begin_group(self) -> None:
-        """What is persisted and settled until `end_group` happens wholly or not at all."""
+        """What is persisted and settled until `end_group` happens wholly or not at all. Groups may be nested."""
 
-    def end_group(self, connection: Connection) -> None:
-        """The group is complete; the connection's output is held until it is on disk."""
+    def end_group(self, connection: Connection | None) -> None:
+        """The group is complete; the connection's output, if there is one, is held until it is on disk."""
 
     # definitions
 

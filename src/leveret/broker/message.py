@@ -16,17 +16,18 @@ from typing import TYPE_CHECKING, Final
 from librt.strings import BytesWriter, read_i16_be, read_i32_be, read_i64_be
 from mypy_extensions import i64, mypyc_attr
 
-from leveret.amqp.frame import content_frames, split_content
-from leveret.amqp.properties import BasicProperties, decode_properties
+from leveret.amqp.frame import FRAME_OVERHEAD, content_frames, split_content
+from leveret.amqp.properties import PRIORITY, BasicProperties, decode_properties, property_at
 from leveret.broker.durability import NOT_STORED, LogEntry
 
 if TYPE_CHECKING:
-    from leveret.broker.queue import Queue
+    from leveret.broker.backing_queue import BackingQueue
 
 FRAME_HEAD: Final = 7  # octets before a frame's payload
 BODY_SIZE_AT: Final = FRAME_HEAD + 4  # of the content frames: class id and weight come before it
 FLAGS_AT: Final = FRAME_HEAD + 12
 PROPERTIES_AT: Final = FRAME_HEAD + 14
+NEVER: Final[i64] = -1  # the expiration of a message that has none
 
 
 def shortstr(text: str) -> bytes:
@@ -52,7 +53,7 @@ class Address:
 class Target:
     """A queue that the store keeps a message for, and the message's position in it."""
 
-    def __init__(self, queue: Queue, position: i64) -> None:
+    def __init__(self, queue: BackingQueue, position: i64) -> None:
         self.queue: Final = queue
         self.position: Final[i64] = position
 
@@ -61,18 +62,24 @@ class Target:
 class Message(LogEntry):
     """What was published: address, content frames, and what routing had to learn from the properties anyway.
 
-    `place` is where the store has it; `targets` are those it is to be stored for, until it is written.
+    `time` is when it was taken in, in milliseconds since 1970; `expiration` is how long its publisher lets it wait in a
+    queue from then on, in milliseconds. `place` is where the store has it; `targets` are those it is to be stored for,
+    until it is written.
     """
 
-    def __init__(self, address: Address, content: bytes, frame_max: i64, persistent: bool) -> None:
+    def __init__(
+        self, address: Address, content: bytes, frame_max: i64, persistent: bool, time: i64, expiration: i64 = NEVER
+    ) -> None:
         self.address: Final = address
         self.content: Final = content
         self.frame_max: Final[i64] = frame_max  # no frame of the content is larger
-        self.persistent: Final = persistent
+        self.persistent = persistent
+        self.time: i64 = time
+        self.expiration: Final[i64] = expiration
         self.place: i64 = NOT_STORED
         self.targets: list[Target] | None = None
 
-    def add_target(self, queue: Queue, position: i64) -> None:
+    def add_target(self, queue: BackingQueue, position: i64) -> None:
         """The store is to keep the message for a queue."""
         if self.targets is None:
             self.targets = [Target(queue, position)]
@@ -95,6 +102,17 @@ class Message(LogEntry):
         """The content header frame's payload: class, weight, body size, property flags and list."""
         return self.content[FRAME_HEAD : FRAME_HEAD + i64(read_i32_be(self.content, 3))]
 
+    def with_properties(self, properties: BasicProperties, address: Address, time: i64, expiration: i64) -> Message:
+        """The same body as another message: with these properties, at this address, taken in at this time."""
+        content = self.content
+        header_end = FRAME_HEAD + i64(read_i32_be(content, 3)) + 1
+        header = content[FRAME_HEAD:FLAGS_AT] + properties.encode()
+        frame = content[:3] + len(header).to_bytes(4, "big") + header + content[header_end - 1 :]
+        frame_max = self.frame_max
+        if len(header) + FRAME_OVERHEAD > frame_max:
+            frame_max = len(header) + FRAME_OVERHEAD  # a header can't be divided
+        return Message(address, frame, frame_max, self.persistent, time, expiration)
+
     def fits(self, number: i64, frame_max: i64) -> bool:
         """Whether the content frames can go out on this channel number and frame_max just as they are."""
         content = self.content
@@ -106,6 +124,14 @@ class Message(LogEntry):
         """The content frames for another channel number or frame_max."""
         header, body = split_content(self.content)
         return content_frames(int(number), header, body, int(frame_max))
+
+
+def priority_of(message: Message, default: i64) -> i64:
+    """The priority property of a message."""
+    if i64(read_i16_be(message.content, FLAGS_AT)) & PRIORITY == 0:
+        return default
+    header = message.header_payload()
+    return i64(header[property_at(header, PRIORITY)])
 
 
 def write_readdressed(writer: BytesWriter, message: Message, channel_octets: bytes) -> None:

@@ -1,8 +1,8 @@
 """Taking a published message in: its properties checked, its queues found, confirmed or kept for a commit.
 
 The usual message has no properties, or a delivery mode alone, and costs two comparisons here. Others are scanned
-for being well formed without being decoded. Decoded is only what the broker itself acts on: CC and BCC, user-id, a
-direct reply-to address, and the headers where an exchange routes by them.
+for being well formed without being decoded. Decoded is only what the broker itself acts on: CC and BCC, user-id,
+expiration, a direct reply-to address, and all of them where an exchange routes by more than the key.
 """
 
 from __future__ import annotations
@@ -15,16 +15,25 @@ from mypy_extensions import i64
 from leveret.amqp.field_table import TYPE_NAMES, Table
 from leveret.amqp.frame import content_frames, split_content
 from leveret.amqp.methods import BasicReturn
-from leveret.amqp.properties import BasicProperties, decode_properties, encode_content_header, scan_properties
+from leveret.amqp.properties import (
+    EXPIRATION,
+    BasicProperties,
+    decode_properties,
+    encode_content_header,
+    scan_properties,
+)
 from leveret.amqp.reply_codes import NO_ROUTE, PRECONDITION_FAILED, SoftError
 from leveret.broker.consumer import write_content
 from leveret.broker.direct_reply_to import REPLY_TO
-from leveret.broker.message import FLAGS_AT, FRAME_HEAD, PROPERTIES_AT, Message
+from leveret.broker.durability import Store
+from leveret.broker.expiry import checked_expiration
+from leveret.broker.message import FLAGS_AT, FRAME_HEAD, NEVER, PROPERTIES_AT, Message
 from leveret.broker.queue import Queue
 from leveret.broker.routing import Route
 
 if TYPE_CHECKING:
     from leveret.broker.channel import Channel
+    from leveret.broker.connection import Connection
 
 PERSISTENT: Final = 2
 DELIVERY_MODE_ONLY: Final[i64] = 0x1000
@@ -39,51 +48,86 @@ SENDER_SELECTED: Final = ("CC", "BCC")
 def publish(channel: Channel, route: Route, content: bytes) -> None:
     """A whole message arrived on a channel: content is its frames, header first.
 
-    SoftError 406 for a CC, user-id or reply-to that the broker refuses, HardError for malformed properties.
+    SoftError 406 for a CC, user-id, expiration or reply-to that the broker refuses, HardError for malformed properties.
     """
     flags: i64 = i64(read_i16_be(content, FLAGS_AT)) & 0xFFFF
     header_size = i64(read_i32_be(content, 3))
-    persistent = False
-    queues = route.queues
-    keys: list[str] | None = None
     if route.each_message or not (
         (flags == 0 and header_size == EMPTY_HEADER)
         or (flags == DELIVERY_MODE_ONLY and header_size == EMPTY_HEADER + 1)
     ):
-        header = content[FRAME_HEAD : FRAME_HEAD + header_size]
-        persistent = scan_properties(header) == PERSISTENT
-        if route.each_message or must_decode(flags, header):
-            properties = decode_properties(header, FLAGS_AT - FRAME_HEAD)
-            keys = routing_keys(route, properties)
-            if route.each_message or len(keys) > 1:
-                queues = channel.connection.vhost_opened().route(route.exchange, keys, properties)[0]
-            content = rewritten(channel, content, properties)
-    elif flags != 0:
-        persistent = content[PROPERTIES_AT] == PERSISTENT
-    message = Message(route.address, content, channel.connection.frame_max, persistent)
+        publish_with_properties(channel, route, content, flags)
+        return
+    persistent = flags != 0 and content[PROPERTIES_AT] == PERSISTENT
+    connection = channel.connection
+    message = Message(route.address, content, connection.frame_max, persistent, connection.broker.timers.time_ms)
+    take_in(channel, message, route.queues, route.mandatory, None)
+
+
+def publish_with_properties(channel: Channel, route: Route, content: bytes, flags: i64) -> None:
+    """As `publish`, for a message whose properties may mean something to the broker."""
+    connection = channel.connection
+    header = content[FRAME_HEAD : FRAME_HEAD + i64(read_i32_be(content, 3))]
+    persistent = scan_properties(header) == PERSISTENT
+    queues = route.queues
+    keys: list[str] | None = None
+    properties: BasicProperties | None = None
+    if route.each_message or must_decode(flags, header):
+        properties = decode_properties(header, FLAGS_AT - FRAME_HEAD)
+        check_user_id(connection, properties)
+    expiration = checked_expiration(header) if flags & EXPIRATION else NEVER
+    if properties is not None:
+        keys = routing_keys(route, properties)
+        if route.each_message or len(keys) > 1:
+            queues = connection.vhost_opened().route(route.exchange, keys, properties)[0]
+        content = rewritten(channel, content, properties)
+    time_ms = connection.broker.timers.time_ms
+    message = Message(route.address, content, connection.frame_max, persistent, time_ms, expiration)
+    take_in(channel, message, queues, route.mandatory, keys)
+
+
+def take_in(channel: Channel, message: Message, queues: list[Queue], mandatory: bool, keys: list[str] | None) -> None:
+    """Keep a message for the commit, or put it into its queues. `keys` are its routing keys, if it has several."""
     if channel.transaction is not None:
         names = {queue.name: None for queue in queues}
         if message.address.exchange == "":
             names.update(dict.fromkeys(keys or [message.address.routing_key]))
-        channel.transaction.publish(message, list(names), route.mandatory)
+        channel.transaction.publish(message, list(names), mandatory)
         return
     store = channel.connection.broker.store
-    stored = persistent and store.keeps and any_durable(queues)
+    stored = store.keeps and must_survive(message, queues)
     if stored:
+        message.persistent = True
         store.persist(message)
     if channel.confirming:
         channel.count_publish(stored)
+    refused = False
     for queue in queues:
-        queue.enqueue(message)
-        if queue.window_bytes > AHEAD_OF_CONSUMERS and queue.consumers:
+        if not queue.enqueue(message):
+            refused = True
+        if queue.backing.window_bytes > AHEAD_OF_CONSUMERS and queue.consumers:
             channel.connection.outran_consumers = True
-    if not queues and route.mandatory:
+    if refused and channel.confirming:
+        channel.refuse_publish()
+    if not queues and mandatory:
         return_message(channel, message)
 
 
-def any_durable(queues: list[Queue]) -> bool:
-    """Whether a persistent message in these queues has to survive."""
-    return any(queue.durable for queue in queues)
+def must_survive(message: Message, queues: list[Queue]) -> bool:
+    """Whether one of these queues has to keep the message for good; a quorum queue does so with every message."""
+    return any(queue.durable and (message.persistent or queue.is_quorum) for queue in queues)
+
+
+def enqueue_routed(store: Store, message: Message, queues: list[Queue]) -> bool:
+    """Put a message that no channel waits for into its queues; False if one of them is full and refused it."""
+    if store.keeps and must_survive(message, queues):
+        message.persistent = True
+        store.persist(message)
+    taken = True
+    for queue in queues:
+        if not queue.enqueue(message):
+            taken = False
+    return taken
 
 
 def must_decode(flags: i64, header: bytes) -> bool:
@@ -116,14 +160,18 @@ def selected_keys(headers: Table, name: str) -> list[str]:
     return [str(entry.value) for entry in header.value if entry.kind == "S"]
 
 
-def rewritten(channel: Channel, content: bytes, properties: BasicProperties) -> bytes:
-    """Check the user-id; give the content without BCC and with the real reply-to address where it has such."""
-    user = channel.connection.user
+def check_user_id(connection: Connection, properties: BasicProperties) -> None:
+    """SoftError 406 if the user-id isn't that of the user who publishes (RabbitMQ's validated user-id)."""
+    user = connection.user
     if properties.user_id is not None and properties.user_id != user:
         raise SoftError(
             PRECONDITION_FAILED,
             f"user_id property set to '{properties.user_id}' but authenticated user was '{user}'",
         )
+
+
+def rewritten(channel: Channel, content: bytes, properties: BasicProperties) -> bytes:
+    """The content without BCC and with the real reply-to address, where it has such."""
     changed = False
     if properties.reply_to == REPLY_TO:
         if channel.reply_queue is None:

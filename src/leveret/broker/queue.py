@@ -1,85 +1,120 @@
-"""A queue: ready messages in order, consumers in rotation, and what is out with them.
+"""A queue: its messages, the consumers in rotation, and what is out with them.
 
-Every message has a position, given by counting: `ready` holds those from `head` on without gaps, so positions need
-not be stored. Messages leave at the head only, therefore one that comes back (requeue) always has a position below
-`head`; such ones wait in `returned`, a heap by position, and go before `ready`. That keeps the original order
-whatever is requeued, at no cost to messages that are not.
+Deliveries are made once a tick by `deliver`, after everything that arrived was enqueued; then what has expired or is
+too much is dropped. Who asks in between how much there is has the queue `catch_up` first.
 
-Only a window of whole messages is kept in memory. Once `ready` holds as much as the queue may have, what comes later
-goes to `backlog`, where a message is a place in the store, and is read back before `ready` runs out.
-
-Deliveries are made once a tick by `deliver`, after everything that arrived was enqueued.
+What a queue was declared with beyond the ordinary (arguments, policies) is in `settings`. A queue that has none of it
+pays one comparison for each message (`governed`).
 """
 
 from __future__ import annotations
 
-import heapq
-from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from mypy_extensions import i64
 
 from leveret.amqp.field_table import Table
-from leveret.broker.backlog import Backlog, place_at
+from leveret.broker import expiry, length_limit
+from leveret.broker.backing_queue import BackingQueue
 from leveret.broker.binding import Destination
 from leveret.broker.consumer import OUTPUT_LIMIT, Consumer, Delivery
-from leveret.broker.durability import NOT_STORED, SEGMENT_SHIFT, Store
-from leveret.broker.message import Message
+from leveret.broker.death_reasons import DELIVERY_LIMIT, EXPIRED, MAXLEN, REJECTED
+from leveret.broker.delivery_limit import DeliveryCounts
+from leveret.broker.durability import LEVEL_SHIFT
+from leveret.broker.expiry import HeadTimer, UnusedTimer
+from leveret.broker.message import NEVER, Message, priority_of
+from leveret.broker.queue_settings import NONE, REJECT_PUBLISH_DLX, QueueSettings, effective_settings
 from leveret.broker.rotation import ConsumerRotation
 
 if TYPE_CHECKING:
     from leveret.broker.connection import Connection
+    from leveret.broker.vhost import VirtualHost
+
+DROPS_AT_ONCE: Final = 1000  # messages that a queue drops before others have their turn
 
 
 class Queue(Destination):
-    """A queue. `owner` is the connection an exclusive queue belongs to."""
+    """A queue. `owner` is the connection an exclusive queue belongs to; `id` is never used for another queue."""
 
     def __init__(
         self,
+        vhost: VirtualHost,
         name: str,
         durable: bool,
         auto_delete: bool,
         owner: Connection | None,
         arguments: Table,
-        touched: list[Queue],
-        store: Store,
         id: int,
     ) -> None:
         super().__init__(name, "queue", durable)
-        self.id: Final[i64] = id  # never used again, the store knows the queue by it
+        self.vhost: Final = vhost
+        self.id: Final[i64] = id
         self.auto_delete: Final = auto_delete
         self.owner: Final = owner
         self.arguments: Final = arguments
+        self.store: Final = vhost.store
         self.deleted = False
-        self.ready: Final[deque[Message]] = deque()
-        self.head: i64 = 0
-        self.next_position: i64 = 0
-        self.redelivered_below: i64 = 0  # positions that a broker before this one had delivered
-        self.backlog: Backlog | None = None
-        self.window_bytes: i64 = 0  # content in `ready`
-        self.store: Final = store
-        self.residency: Final = store.residency
-        self.marked_below: i64 = 0  # positions that the store takes for delivered, should the broker crash
         self.gone = False  # deleted, and the messages dropped
-        self.returned: Final[list[tuple[int, Message]]] = []
-        self.ready_bytes: i64 = 0
+        self.settings = effective_settings(arguments, {}, {})
+        self.is_quorum: Final = self.settings.type == "quorum"
+        self.backing = BackingQueue(self, 0)  # of the priority in turn
+        self.levels: Final = [self.backing]  # those of all priorities that were ever used, highest first
+        self.governed = False  # whether `enqueue` has more to do than to append
+        self.limited = False
+        self.expiring = False  # whether any message may have a deadline
+        self.counts: DeliveryCounts | None = None
         self.unacked: i64 = 0
         self.unacked_bytes: i64 = 0
         self.consumers: Final[dict[Consumer, None]] = {}
         self.exclusive_consumer: Consumer | None = None
+        self.active_consumer: Consumer | None = None  # the one that x-single-active-consumer lets have messages
+        self.handing_over = False  # when the active consumer has nothing unacked any more, it is another's turn
         self.rotation: Final = ConsumerRotation()
-        self._touched: Final = touched  # the broker's list of queues that `deliver` is due for
+        self._head_timer: Final = HeadTimer(self)
+        self.unused_timer: Final = UnusedTimer(self)
+        self._touched: Final = vhost.touched  # the broker's list of queues that `deliver` is due for
         self._is_touched = False
+        self._drops_left = 0  # before others have their turn
+        self.apply(self.settings)
 
-    def restore(self, backlog: Backlog, next_position: i64, redelivered: i64, octets: i64) -> None:
-        """Take over the messages that the store kept, of which the first so many had been delivered."""
-        count: i64 = backlog.count()
-        self.next_position = next_position
-        self.head = next_position - count
-        self.redelivered_below = self.marked_below = self.head + redelivered
-        self.ready_bytes = octets
-        if count:
-            self.backlog = backlog
+    def apply(self, settings: QueueSettings) -> None:
+        """Act by these settings from now on; what is too long or too old by them goes at the end of the tick."""
+        self.settings = settings
+        self.limited = length_limit.is_limited(settings)
+        self.expiring = self.expiring or settings.message_ttl != NONE
+        self.governed = settings.max_priority != NONE or length_limit.refuses(settings)
+        if settings.delivery_limit != NONE or self.is_quorum:
+            if self.counts is None:
+                self.counts = DeliveryCounts(settings)
+            self.counts.settings = settings
+        else:
+            self.counts = None
+        for consumer in self.consumers:
+            consumer.acknowledgement_timeout.apply(settings)
+        self.unused_timer.renew()
+        if (self.limited or self.expiring) and self.ready_count():
+            self.touch()
+
+    def level(self, priority: i64) -> BackingQueue:
+        """The messages of a priority."""
+        at = 0
+        for known in self.levels:
+            if known.priority == priority:
+                return known
+            if known.priority < priority:
+                break
+            at += 1
+        self.levels.insert(at, BackingQueue(self, priority))
+        return self.levels[at]
+
+    def in_turn(self) -> BackingQueue:
+        """The messages that are delivered next: those of the highest priority that there are."""
+        if len(self.levels) > 1:
+            for level in self.levels:
+                if not level.is_empty():
+                    self.backing = level
+                    break
+        return self.backing
 
     def touch(self) -> None:
         """Ask for `deliver` at the end of this tick."""
@@ -89,125 +124,91 @@ class Queue(Destination):
 
     def ready_count(self) -> int:
         """Messages that wait for a consumer."""
-        count = len(self.ready) + len(self.returned)
-        return count if self.backlog is None else count + self.backlog.count()
+        if len(self.levels) == 1:
+            return self.backing.count()
+        return sum([level.count() for level in self.levels])
 
-    def enqueue(self, message: Message) -> None:
-        """Put a message at the end."""
-        position = self.next_position
-        self.next_position = position + 1
-        self.ready_bytes += message.body_size()
-        if message.place != NOT_STORED and self.durable:
-            message.add_target(self, position)
-        if self.backlog is None and self.window_bytes < self.residency.queue_limit:
-            size: i64 = len(message.content)
-            self.window_bytes += size
-            self.residency.resident += size
-            self.ready.append(message)
-        else:
-            self._enqueue_behind(message, position)
+    def ready_octets(self) -> i64:
+        """Octets of the bodies of the messages that wait for a consumer."""
+        octets = self.backing.ready_bytes
+        if len(self.levels) > 1:
+            octets = 0
+            for level in self.levels:
+                octets += level.ready_bytes
+        return octets
+
+    # messages in
+
+    def enqueue(self, message: Message) -> bool:
+        """Put a message at the end, or among those of its priority; False if the queue is full and refuses it."""
+        if self.governed or message.expiration != NEVER:
+            return self._enqueue_governed(message)
+        self.backing.append(message)
         if not self._is_touched:
             self._is_touched = True
             self._touched.append(self)
+        return True
 
-    def _enqueue_behind(self, message: Message, position: i64) -> None:
-        if self.backlog is None:
-            self.backlog = Backlog()
-        if message.place == NOT_STORED or not self.durable:
-            message = self.store.page_out(message, self, position)
-        self.residency.resident += len(message.content)
-        self.backlog.tail.append(message)
-        self.store.leaves_memory(self)
+    def _enqueue_governed(self, message: Message) -> bool:
+        settings = self.settings
+        if length_limit.refuses(settings):
+            self.catch_up()
+            if length_limit.would_exceed(self, message):
+                if settings.overflow == REJECT_PUBLISH_DLX and settings.dead_letter_exchange is not None:
+                    self.vhost.dead_letters.move(self, message, MAXLEN, False)
+                return False
+        if message.expiration != NEVER:
+            self.expiring = True
+        backing = self.backing
+        if settings.max_priority != NONE:
+            backing = self.level(min(priority_of(message, settings.default_priority), settings.max_priority))
+        backing.append(message)
+        self.touch()
+        return True
 
-    def take(self) -> tuple[Message, i64, bool]:
-        """Take the first message in memory: itself, its position, and whether it was delivered before."""
-        returned = self.returned
-        if returned:
-            place, message = heapq.heappop(returned)
-            self.ready_bytes -= message.body_size()
-            return message, i64(place), True
-        message = self.ready.popleft()
-        size: i64 = len(message.content)
-        self.window_bytes -= size
-        self.residency.resident -= size
-        self.ready_bytes -= message.body_size()
-        position = self.head
-        self.head = position + 1
-        return message, position, position < self.redelivered_below
-
-    def fill_window(self) -> None:
-        """Bring the backlog's front into memory, by way of the store if it is not there any more."""
-        backlog = self.backlog
-        if backlog is None or backlog.reading or 2 * self.window_bytes > self.residency.queue_limit:
-            return
-        if backlog.placed:
-            backlog.reading = True
-            self.store.read_ahead(self, backlog.take_places())
-            return
-        tail = backlog.tail
-        while tail and self.window_bytes < self.residency.queue_limit:
-            message = tail.popleft()
-            self.window_bytes += len(message.content)
-            self.ready.append(message)
-        if not tail:
-            self.backlog = None
-
-    def fill_window_now(self) -> None:
-        """As `fill_window`, but waits for the disk: for basic.get, whose answer can't come later."""
-        while not self.ready and not self.returned and self.backlog is not None:
-            backlog = self.backlog
-            if backlog.reading:
-                self.store.finish_reading(self)
-            elif backlog.placed:
-                backlog.reading = True
-                self.store.read_now(self, backlog.take_places())
-            else:
-                self.fill_window()
-
-    def paged_in(self, messages: list[Message], lost: int, unread: bytes) -> None:
-        """The store read messages at the front of the backlog; some were damaged, some are left for another time."""
-        backlog = self.backlog
-        if backlog is None:
-            return
-        backlog.reading = False
-        backlog.taken = 0
-        backlog.put_back(unread)
-        for message in messages:
-            size: i64 = len(message.content)
-            self.window_bytes += size
-            self.residency.resident += size
-            self.ready.append(message)
-        self.head += lost
+    def put_back(self, message: Message, position: i64) -> None:
+        """A message that was out with a channel is ready again, in its old place."""
+        backing = self.backing
+        if len(self.levels) > 1:
+            backing = self.level(position >> LEVEL_SHIFT)
+        backing.put_back(message, position)
+        if self.limited:
+            self._drop_excess()
         self.touch()
 
-    def let_go(self, readable: i64) -> None:
-        """What the backlog's tail holds can be read from the store up to a place: no need to keep it in memory."""
-        if self.backlog is not None:
-            self.residency.resident -= self.backlog.let_go(readable)
+    # settling
 
-    def requeue(self, delivery: Delivery) -> None:
-        """Put an unacked delivery back where it was; one of a deleted queue is gone."""
+    def requeue(self, delivery: Delivery, counted: bool) -> None:
+        """Put an unacked delivery back where it was, unless it came back too often; one of a deleted queue is gone."""
         self._take_back(delivery)
+        message, position = delivery.message, delivery.position
         if self.gone:
-            self.forget(delivery.message)
+            self.backing.forget(message)
+        elif counted and self.counts is not None and self.counts.returned(position):
+            self.drop(message, position, DELIVERY_LIMIT)
         else:
-            heapq.heappush(self.returned, (int(delivery.position), delivery.message))
-            self.ready_bytes += delivery.message.body_size()
-            self.touch()
+            self.put_back(message, position)
 
     def settle(self, delivery: Delivery) -> None:
-        """An unacked delivery is done with: acknowledged or rejected."""
+        """An unacked delivery is acknowledged."""
         self._take_back(delivery)
-        self.forget(delivery.message)
+        if self.counts is not None:
+            self.counts.forget(delivery.position)
+        self.backing.forget(delivery.message)
 
-    def forget(self, message: Message) -> None:
-        """A message leaves the queue for good."""
-        if message.place != NOT_STORED and self._stored_here(message):
-            self.store.settle(message, self)
+    def reject(self, delivery: Delivery) -> None:
+        """An unacked delivery is not wanted."""
+        self._take_back(delivery)
+        self.drop(delivery.message, delivery.position, REJECTED)
 
-    def _stored_here(self, message: Message) -> bool:
-        """Whether a message with a place has it on behalf of this queue: it may be in a durable one as well."""
-        return self.durable or not message.persistent
+    def drop(self, message: Message, position: i64, reason: str) -> None:
+        """A message that is neither ready nor out leaves the queue; to the dead letter exchange, if there is one."""
+        if self.counts is not None:
+            self.counts.forget(position)
+        if self.settings.dead_letter_exchange is None or self.gone:
+            self.backing.forget(message)
+        else:
+            self.vhost.dead_letters.move(self, message, reason, True)
 
     def _take_back(self, delivery: Delivery) -> None:
         self.unacked -= 1
@@ -216,100 +217,188 @@ class Queue(Destination):
         if consumer is not None:
             consumer.unacked -= 1
             consumer.channel.consumers_unacked -= 1
+            if self.handing_over and consumer.unacked == 0:
+                self._activate_next()
+
+    def fetch(self) -> tuple[Message, i64, bool] | None:
+        """Take the message that is next, None if there is none: for basic.get."""
+        self.unused_timer.renew()
+        self.catch_up()
+        while True:
+            backing = self.in_turn()
+            backing.fill_window_now()
+            if backing.first() is None:
+                if len(self.levels) > 1 and self.ready_count():
+                    continue  # this level's messages were damaged, another's are not
+                return None
+            if not self.expiring or not self._has_expired(backing):
+                return backing.take()
+            self._drop_first(backing)
+
+    def redeclared(self) -> None:
+        """A client declared the queue again, which counts as a use (RabbitMQ: not of a quorum queue)."""
+        if not self.is_quorum:
+            self.unused_timer.renew()
 
     def hand_out(self, message: Message, position: i64, no_ack: bool) -> None:
         """A message was taken to be delivered: it is done with, or out with a channel that will settle it."""
         if not no_ack:
             self.hold(message)
-            if position >= self.marked_below and message.place >= 0 and self._stored_here(message):
-                self._mark_delivered(message, position)
+            self.backing.mark_delivered(message, position)
         else:
-            self.forget(message)
+            self.backing.forget(message)
 
     def hold(self, message: Message) -> None:
         """A message is out with a channel that will settle it."""
         self.unacked += 1
         self.unacked_bytes += message.body_size()
 
+    def as_redelivered(self, message: Message, position: i64) -> Message:
+        """The message as it is delivered when it came back."""
+        return message if self.counts is None else self.counts.shown(message, position)
+
     def purge(self) -> int:
         """Drop every ready message and say how many there were."""
-        if self.backlog is not None and self.backlog.reading:
-            self.store.finish_reading(self)
-        count = self.ready_count()
-        for message in self.ready:
-            self.forget(message)
-        for _, message in self.returned:
-            self.forget(message)
-        self.residency.resident -= self.window_bytes
-        if self.backlog is not None:
-            self._purge_backlog(self.backlog)
-        self.head = self.next_position
-        self.ready.clear()
-        self.returned.clear()
-        self.window_bytes = 0
-        self.ready_bytes = 0
+        self.catch_up()
+        count = 0
+        for level in self.levels:
+            if self.counts is not None:
+                for position, _ in level.returned:
+                    self.counts.forget(position)
+            count += level.purge()
         return count
+
+    def end(self) -> None:
+        """The queue is deleted: nothing is due any more."""
+        self.deleted = True
+        self._head_timer.cancel()
+        self.unused_timer.cancel()
 
     def bury(self) -> None:
         """The queue's deletion is on disk: drop its messages."""
-        self.purge()
+        for level in self.levels:
+            level.purge()
         self.gone = True
 
-    def _purge_backlog(self, backlog: Backlog) -> None:
-        while backlog.placed:
-            places = backlog.take_places()
-            for index in range(len(places) // 8):
-                self.store.settle_place(place_at(places, index), self)
-        for message in backlog.tail:
-            self.residency.resident -= len(message.content)
-            self.forget(message)
-        self.backlog = None
+    # consumers
 
     def add_consumer(self, consumer: Consumer) -> None:
         """A channel subscribes; the caller has checked that it may."""
         self.consumers[consumer] = None
-        self.rotation.add(consumer)
+        consumer.acknowledgement_timeout.apply(self.settings)
         if consumer.exclusive:
             self.exclusive_consumer = consumer
+        if not self.settings.single_active_consumer:
+            self.rotation.add(consumer)
+        elif self.active_consumer is None:
+            self._activate(consumer)
+        elif self.is_quorum and consumer.priority > self.active_consumer.priority:
+            self._deactivate(self.active_consumer)
+        self.unused_timer.cancel()
         self.touch()
 
     def remove_consumer(self, consumer: Consumer) -> None:
         """A subscription ends; what it has not acknowledged stays with its channel."""
         del self.consumers[consumer]
-        self.rotation.remove(consumer)
-        consumer.channel.parked.pop(consumer, None)
         consumer.cancelled = True
+        consumer.acknowledgement_timeout.cancel()
         if self.exclusive_consumer is consumer:
             self.exclusive_consumer = None
+        if not self.settings.single_active_consumer:
+            self._take_out(consumer)
+        elif self.active_consumer is consumer:
+            if not self.handing_over:
+                self._take_out(consumer)
+            self._activate_next()
+        if not self.consumers:
+            self.unused_timer.renew()
+
+    def _take_out(self, consumer: Consumer) -> None:
+        self.rotation.remove(consumer)
+        consumer.channel.parked.pop(consumer, None)
+        consumer.parked = False
+
+    def _activate(self, consumer: Consumer) -> None:
+        self.active_consumer = consumer
+        self.rotation.add(consumer)
+        self.touch()
+
+    def _deactivate(self, consumer: Consumer) -> None:
+        """A consumer of higher priority came: the active one gets nothing more, and its turn ends when it has settled.
+
+        So no two consumers work at messages of the queue at the same time (RabbitMQ 4, quorum queues only).
+        """
+        if not self.handing_over:
+            self._take_out(consumer)
+            self.handing_over = True
+        if consumer.unacked == 0:
+            self._activate_next()
+
+    def _activate_next(self) -> None:
+        """The turn of the active consumer is over: next is the one of highest priority that has waited longest."""
+        self.handing_over = False
+        self.active_consumer = None
+        best: Consumer | None = None
+        for consumer in self.consumers:
+            if best is None or consumer.priority > best.priority:
+                best = consumer
+        if best is not None:
+            self._activate(best)
 
     def unpark(self, consumer: Consumer) -> None:
         """A parked consumer may have room again."""
         consumer.parked = False
         self.rotation.add(consumer)
-        if self.ready or self.returned or self.backlog is not None:
+        if not self.in_turn().is_empty():
             self.touch()
 
+    # the end of a tick
+
     def deliver(self) -> None:
-        """Hand ready messages to the consumers that have room, until either runs out."""
+        """Hand ready messages to the consumers that have room, until either runs out; then drop what has to go."""
         self._is_touched = False
-        while True:
-            if self._has_backlog():
-                self.fill_window()
-            self._deliver_ready()
-            if self.ready or self.returned or not self._has_backlog():
-                return
-            self.fill_window()
-            if not self.ready:
-                return  # the rest is being read, or there is none
+        self._deliver_and_drop()
 
-    def _has_backlog(self) -> bool:
-        return self.backlog is not None
+    def catch_up(self) -> None:
+        """Do before the end of the tick what is due then, if it decides on what the queue has: somebody asks."""
+        if self._is_touched and (self.limited or self.expiring):
+            self._deliver_and_drop()
 
-    def _deliver_ready(self) -> None:
-        while self.ready or self.returned:
+    def _deliver_and_drop(self) -> None:
+        self._drops_left = DROPS_AT_ONCE
+        while self._deliver_level(self.in_turn()):
+            pass
+        if self.limited:
+            self._drop_excess()
+        if self.expiring:
+            self._expire_head()
+
+    def _deliver_level(self, backing: BackingQueue) -> bool:
+        """Deliver what is in memory of the priority in turn; whether there may be more that can be delivered."""
+        if backing.backlog is not None:
+            backing.fill_window()
+        if not self._deliver_ready(backing):
+            return False
+        if self._has_backlog(backing):
+            backing.fill_window()
+            return bool(backing.ready)  # else it is being read, or there is none
+        return len(self.levels) > 1 and not self.in_turn().is_empty()
+
+    def _has_backlog(self, backing: BackingQueue) -> bool:
+        return backing.backlog is not None
+
+    def _deliver_ready(self, backing: BackingQueue) -> bool:
+        """Deliver what is in memory; False if the consumers had no room for all of it."""
+        while backing.ready or backing.returned:
             level = self.rotation.next_level()
             if level is None:
-                return
+                return False
+            if self.expiring and self._is_overdue(backing):
+                if self._drops_left == 0:
+                    self.touch()
+                    return False
+                self._drop_first(backing)
+                continue
             waiting = level.waiting
             consumer = waiting[0]
             room = consumer.room()
@@ -318,39 +407,60 @@ class Queue(Destination):
                 consumer.parked = True
                 consumer.channel.parked[consumer] = None
             elif len(waiting) == 1:
-                self._deliver_run(consumer, room)
+                self._deliver_run(backing, consumer, 1 if self.expiring else room)
             else:
                 waiting.rotate(-1)
-                self._deliver_run(consumer, 1)
+                self._deliver_run(backing, consumer, 1)
+        return True
 
-    def _deliver_run(self, consumer: Consumer, room: i64) -> None:
+    def _deliver_run(self, backing: BackingQueue, consumer: Consumer, room: i64) -> None:
         """Deliver up to `room` messages in a row to one consumer, while its connection's output is below the limit."""
         connection = consumer.channel.connection
-        count: i64 = len(self.ready) + len(self.returned)
+        count: i64 = len(backing.ready) + len(backing.returned)
         if room < count:
             count = room
         no_ack = consumer.no_ack
         while count > 0 and connection.pending_output() < OUTPUT_LIMIT:
             count -= 1
-            message, position, redelivered = self.take()
+            message, position, redelivered = backing.take()
             self.hand_out(message, position, no_ack)
             consumer.send(message, position, redelivered)
         connection.wake()
 
-    def _mark_delivered(self, message: Message, position: i64) -> None:
-        """Have the store take this message for delivered, and all behind it that are in memory and on their way too.
+    # what has to go
 
-        One mark for many deliveries is what makes it cheap enough to have it written before the first of them goes out.
-        Each segment gets its own, since any of them may be gone first. A crash then marks as redelivered some that were
-        not: the flag says that they may have been.
-        """
-        self.marked_below = self.head
-        place = message.place
-        for behind in self.ready:
-            if behind.place < 0 or not self._stored_here(behind):
-                break
-            self.marked_below += 1
-            if behind.place >> SEGMENT_SHIFT != place >> SEGMENT_SHIFT:
-                self.store.delivered(self, place)
-            place = behind.place
-        self.store.delivered(self, place)
+    def _drop_excess(self) -> None:
+        if not length_limit.refuses(self.settings) and not length_limit.drop_excess(self, DROPS_AT_ONCE):
+            self.touch()
+
+    def _is_overdue(self, backing: BackingQueue) -> bool:
+        """Whether the head expired before this tick: what came in this tick is delivered even if its TTL is 0."""
+        first = backing.first()
+        return first is not None and expiry.deadline(first, self.settings.message_ttl) < self.vhost.timers.time_ms
+
+    def _has_expired(self, backing: BackingQueue) -> bool:
+        first = backing.first()
+        return first is not None and expiry.deadline(first, self.settings.message_ttl) <= self.vhost.timers.time_ms
+
+    def _drop_first(self, backing: BackingQueue) -> None:
+        self._drops_left -= 1
+        message, position, _ = backing.take()
+        self.drop(message, position, EXPIRED)
+
+    def _expire_head(self) -> None:
+        """Drop what has expired at the head, and see to it that the next one is dropped in time."""
+        while self._drops_left > 0:
+            backing = self.in_turn()
+            if self._has_expired(backing):
+                self._drop_first(backing)
+                continue
+            first = backing.first()
+            if first is not None:
+                self._head_timer.set(expiry.deadline(first, self.settings.message_ttl))
+                return
+            if not self._has_backlog(backing):
+                return
+            backing.fill_window()
+            if not backing.ready:
+                return  # it is being read, and touches the queue when it was
+        self.touch()

@@ -106,8 +106,10 @@ def declare(channel: Channel, vhost: VirtualHost, method: QueueDeclare) -> None:
         else:
             queue = existing
             check_equivalent(channel, vhost, queue, method)
+            queue.redeclared()
     channel.last_queue = queue.name
     if not method.nowait:
+        queue.catch_up()
         consumers = 1 if queue.name.startswith(REPLY_TO) else len(queue.consumers)
         channel.send(QueueDeclareOk(queue.name, queue.ready_count(), consumers))
 
@@ -163,6 +165,7 @@ def delete(channel: Channel, vhost: VirtualHost, method: QueueDelete) -> int:
     if name and name not in vhost.queues:
         return 0
     queue = named_queue(channel, vhost, name)
+    queue.catch_up()
     if method.if_empty and queue.ready_count():
         raise SoftError(PRECONDITION_FAILED, f"queue '{queue.name}' in vhost '{vhost.name}' not empty")
     if method.if_unused and queue.consumers:

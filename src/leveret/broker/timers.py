@@ -11,6 +11,8 @@ import heapq
 from collections.abc import Callable
 from typing import Final
 
+from mypy_extensions import i64
+
 FEW: Final = 64  # cancelled timers that may stay in the heap
 
 
@@ -30,10 +32,15 @@ class Timer:
 
 
 class Timers:
-    """All timers of one broker. Times are seconds on the owner's monotonic clock."""
+    """All timers of one broker. Times are seconds on the owner's monotonic clock.
 
-    def __init__(self) -> None:
+    `time_ms` is the time of day at `now`, milliseconds since 1970, for what has to mean the same after a restart.
+    """
+
+    def __init__(self, wall_clock: Callable[[], float] | None = None) -> None:
         self.now = 0.0
+        self.time_ms: i64 = 0
+        self._wall_clock: Final = wall_clock
         self.waiting = 0  # timers that are neither cancelled nor done
         self._heap: list[tuple[float, int, Timer]] = []
         self._count = 0
@@ -49,9 +56,14 @@ class Timers:
         heapq.heappush(self._heap, (timer.due, self._count, timer))
         return timer
 
+    def set_time(self, now: float) -> None:
+        """It is now so late."""
+        self.now = now
+        self.time_ms = i64((now if self._wall_clock is None else self._wall_clock()) * 1000)
+
     def run(self, now: float) -> None:
         """Set the time and run what is due, earliest first."""
-        self.now = now
+        self.set_time(now)
         while self._heap and self._heap[0][0] <= now:
             timer = heapq.heappop(self._heap)[2]
             action = timer.action

@@ -24,12 +24,12 @@ class Publication:
 
 
 class Settlement:
-    """A delivery that the transaction takes from its channel, by its tag, and what becomes of it."""
+    """A delivery that the transaction takes from its channel, and what becomes of it (`broker.settlement`)."""
 
-    def __init__(self, tag: int, delivery: Delivery, requeue: bool) -> None:
+    def __init__(self, tag: int, delivery: Delivery, outcome: int) -> None:
         self.tag: Final = tag
         self.delivery: Final = delivery
-        self.requeue: Final = requeue
+        self.outcome: Final = outcome
 
 
 class Transaction:
@@ -43,6 +43,6 @@ class Transaction:
         """Keep a publish for the commit."""
         self.publications.append(Publication(message, queue_names, mandatory))
 
-    def settle(self, tag: int, delivery: Delivery, requeue: bool) -> None:
+    def settle(self, tag: int, delivery: Delivery, outcome: int) -> None:
         """Keep an acknowledgement (or a rejection) for the commit."""
-        self.settlements.append(Settlement(tag, delivery, requeue))
+        self.settlements.append(Settlement(tag, delivery, outcome))

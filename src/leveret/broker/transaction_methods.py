@@ -14,8 +14,9 @@ from leveret.amqp.methods import (
     TxSelectOk,
 )
 from leveret.amqp.reply_codes import COMMAND_INVALID, PRECONDITION_FAILED, HardError, SoftError
-from leveret.broker.channel import Channel, settle_rejected
-from leveret.broker.publishing import any_durable, return_message
+from leveret.broker.channel import Channel
+from leveret.broker.publishing import enqueue_routed, return_message
+from leveret.broker.settlement import settle
 from leveret.broker.transaction import Transaction
 
 
@@ -44,27 +45,31 @@ def handle(channel: Channel, method: Method) -> None:
 
 
 def commit(channel: Channel) -> None:
-    """Do all that the transaction kept, and begin the next one."""
+    """Do all that the transaction kept, and begin the next one. SoftError 406 if a queue refused a message."""
     transaction = channel.transaction
     if transaction is None:
         raise SoftError(PRECONDITION_FAILED, "channel is not transactional")
     channel.transaction = Transaction()
     vhost = channel.connection.vhost_opened()
     store = channel.connection.broker.store
+    complete = True
     store.begin_group()
-    for publication in transaction.publications:
-        found = [vhost.find_queue(name) for name in publication.queue_names]
-        queues = [queue for queue in found if queue is not None]
-        if publication.message.persistent and store.keeps and any_durable(queues):
-            store.persist(publication.message)
-        for queue in queues:
-            queue.enqueue(publication.message)
-        if publication.mandatory and not queues:
-            return_message(channel, publication.message)
-    for settlement in transaction.settlements:
-        settle_rejected(settlement.delivery, settlement.requeue)
-    store.end_group(channel.connection)
+    try:
+        for publication in transaction.publications:
+            found = [vhost.find_queue(name) for name in publication.queue_names]
+            queues = [queue for queue in found if queue is not None]
+            publication.message.time = vhost.timers.time_ms
+            if not enqueue_routed(store, publication.message, queues):
+                complete = False
+            if publication.mandatory and not queues:
+                return_message(channel, publication.message)
+        for settlement in transaction.settlements:
+            settle(settlement.delivery, settlement.outcome)
+    finally:
+        store.end_group(channel.connection)
     channel.unpark()
+    if not complete:
+        raise SoftError(PRECONDITION_FAILED, "partial tx completion")
 
 
 def rollback(channel: Channel) -> None:

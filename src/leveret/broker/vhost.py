@@ -14,12 +14,14 @@ from leveret.amqp.field_table import Table
 from leveret.amqp.properties import BasicProperties
 from leveret.amqp.reply_codes import ACCESS_REFUSED, NOT_FOUND, RESOURCE_LOCKED, SoftError
 from leveret.broker.binding import Binding, Destination
+from leveret.broker.dead_letter import DeadLetters
 from leveret.broker.durability import Store
 from leveret.broker.exchange.base import Exchange
 from leveret.broker.exchange.direct import DirectExchange
 from leveret.broker.exchange.types import make_exchange
 from leveret.broker.message import Address
 from leveret.broker.queue import Queue
+from leveret.broker.timers import Timers
 
 if TYPE_CHECKING:
     from leveret.broker.connection import Connection
@@ -38,10 +40,12 @@ ADDRESSES_KEPT: Final = 10_000  # so that publishers with ever new routing keys 
 class VirtualHost:
     """The namespace that a connection opens."""
 
-    def __init__(self, name: str, touched: list[Queue], store: Store) -> None:
+    def __init__(self, name: str, touched: list[Queue], store: Store, timers: Timers) -> None:
         self.name: Final = name
         self.touched: Final = touched
         self.store: Final = store
+        self.timers: Final = timers
+        self.dead_letters: Final = DeadLetters(self)
         self.queues: Final[dict[str, Queue]] = {}
         self.exchanges: Final[dict[str, Exchange]] = {}
         self.reply_queues: Final[dict[str, Queue]] = {}  # of direct reply-to consumers, by address
@@ -94,7 +98,7 @@ class VirtualHost:
         self, name: str, durable: bool, auto_delete: bool, owner: Connection | None, arguments: Table
     ) -> Queue:
         """A queue of this virtual host that stands in no listing yet."""
-        return Queue(name, durable, auto_delete, owner, arguments, self.touched, self.store, self.store.new_queue_id())
+        return Queue(self, name, durable, auto_delete, owner, arguments, self.store.new_queue_id())
 
     def add_queue(self, queue: Queue) -> None:
         """A new queue, of a name that is free."""
@@ -110,7 +114,7 @@ class VirtualHost:
 
     def remove_reply_queue(self, queue: Queue) -> None:
         """A direct reply-to consumer is gone, with the answers it has not been sent."""
-        queue.deleted = True
+        queue.end()
         self.reply_queues.pop(queue.name, None)
         self.epoch += 1
         queue.bury()
@@ -158,8 +162,9 @@ class VirtualHost:
 
     def delete_queue(self, queue: Queue) -> int:
         """Delete a queue with its bindings, tell its consumers, and say how many ready messages went with it."""
+        queue.catch_up()
         count = queue.ready_count()
-        queue.deleted = True
+        queue.end()
         self.epoch += 1
         del self.queues[queue.name]
         if queue.owner is not None:

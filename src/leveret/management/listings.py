@@ -138,9 +138,7 @@ def persistent(queue: Queue, total: int) -> int | None:
 
 def head(queue: Queue) -> Message | None:
     """The message that would be delivered next."""
-    if queue.returned:
-        return queue.returned[0][1]
-    return queue.ready[0] if queue.ready else None
+    return queue.in_turn().first()
 
 
 def head_timestamp(queue: Queue) -> int | None:
@@ -161,7 +159,7 @@ def consumer_capacity(queue: Queue) -> int | float:
 
 def total_bytes(queue: Queue) -> int:
     """Octets of the bodies that the queue holds, ready and out."""
-    return int(queue.ready_bytes + queue.unacked_bytes)
+    return int(queue.ready_octets() + queue.unacked_bytes)
 
 
 def total_messages(queue: Queue) -> int:
@@ -212,7 +210,7 @@ QUEUES: Final[dict[str, Callable[[Queue, Broker], Value]]] = {
     "messages_ram": lambda queue, broker: total_messages(queue),
     "messages_persistent": lambda queue, broker: persistent(queue, total_messages(queue)),
     "message_bytes": lambda queue, broker: total_bytes(queue),
-    "message_bytes_ready": lambda queue, broker: int(queue.ready_bytes),
+    "message_bytes_ready": lambda queue, broker: int(queue.ready_octets()),
     "message_bytes_unacknowledged": lambda queue, broker: int(queue.unacked_bytes),
     "message_bytes_ram": lambda queue, broker: total_bytes(queue),
     "message_bytes_persistent": lambda queue, broker: persistent(queue, total_bytes(queue)),

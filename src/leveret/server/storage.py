@@ -105,7 +105,6 @@ def open_storage(
             str(directory.messages),
             Files(),
             sync,
-            time.time,
             mailbox.post,
             fail,
             segment_size,

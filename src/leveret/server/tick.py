@@ -30,13 +30,13 @@ class Tick:
         self._begun = False
         self._armed_for: float | None = None
         self._alarm: asyncio.TimerHandle | None = None
-        broker.timers.now = loop.time()
+        broker.timers.set_time(loop.time())
 
     def begin(self) -> None:
         """Something happened: set the time, and have `end` called when all that happened is handled."""
         if not self._begun:
             self._begun = True
-            self.broker.timers.now = self.loop.time()
+            self.broker.timers.set_time(self.loop.time())
             self.loop.call_soon(self.end)
 
     def end(self) -> None:
@@ -56,7 +56,7 @@ class Tick:
 
     def run(self, action: Callable[[], None]) -> None:
         """Do what a thread of the store has come to, as a tick of its own: somebody waits for it."""
-        self.broker.timers.now = self.loop.time()
+        self.broker.timers.set_time(self.loop.time())
         action()
         self.end()
 

@@ -10,7 +10,6 @@ from leveret.broker.channel import Channel
 from leveret.broker.connection import Connection
 from leveret.broker.durability import NOT_STORED, LogEntry
 from leveret.broker.message import Message
-from leveret.broker.queue import Queue
 from leveret.store.segment import Segment
 from leveret.store.segment_files import SegmentFiles
 from leveret.store.worker import Job
@@ -78,7 +77,8 @@ class Group(LogEntry):
 
     def __init__(self) -> None:
         self.messages: Final[list[Message]] = []
-        self.settled: Final[list[tuple[Message, Queue]]] = []
+        self.settled: Final[list[tuple[Message, i64]]] = []  # and the id of the queue that is done with it
+        self.octets: i64 = 0  # content of the messages
 
 
 class Copy(LogEntry):
@@ -88,14 +88,12 @@ class Copy(LogEntry):
         self,
         old_place: i64,
         kind: i64,
-        time_ms: i64,
         message: Message,
         pairs: list[tuple[int, int]],
         delivered: set[int],
     ) -> None:
         self.old_place: Final[i64] = old_place
         self.kind: Final[i64] = kind
-        self.time_ms: Final[i64] = time_ms
         self.message: Final = message
         self.pairs = pairs  # queue id and position, of those that are not settled
         self.delivered: Final = delivered  # ids of the queues that had delivered it

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from librt.strings import read_i32_be, read_i64_be
 from mypy_extensions import i64
 
-from leveret.broker.durability import SEGMENT_SHIFT
+from leveret.broker.durability import LEVEL_SHIFT, SEGMENT_SHIFT
 from leveret.store.batch import Copy
 from leveret.store.reader import LogReader
 from leveret.store.record import DELIVERED, MESSAGE, TRANSIENT
@@ -43,7 +43,7 @@ class CopyForward(Job):
         restored_for = self.segment.restored_for
         found: dict[int, list[tuple[int, int]]] = {}
         transient: set[int] = set()
-        delivered: dict[int, int] = {}
+        delivered: dict[tuple[int, int], int] = {}  # by queue id and level of positions
         at: i64 = 0
         while at < len(entries):
             offset = int(read_i32_be(entries, at))
@@ -56,7 +56,8 @@ class CopyForward(Job):
             if restored_for is not None and (is_transient or queue_id not in restored_for):
                 continue
             if pair in settled.delivered or flags & DELIVERED:
-                delivered[queue_id] = max(position, delivered.get(queue_id, -1))
+                level = (queue_id, position >> LEVEL_SHIFT)
+                delivered[level] = max(position, delivered.get(level, -1))
             if pair not in settled.pairs:
                 found.setdefault(offset, []).append((queue_id, position))
             if is_transient:
@@ -65,14 +66,20 @@ class CopyForward(Job):
             self._copy(offset, pairs, TRANSIENT if offset in transient else MESSAGE, delivered)
         self.reader.forget()
 
-    def _copy(self, offset: int, pairs: list[tuple[int, int]], kind: i64, delivered: dict[int, int]) -> None:
+    def _copy(
+        self, offset: int, pairs: list[tuple[int, int]], kind: i64, delivered: dict[tuple[int, int], int]
+    ) -> None:
         place = (self.segment.number << SEGMENT_SHIFT) + offset
         message = self.reader.message(place)
         if message is None:
             self.lost.append(int(place))
             return
-        gone = {queue_id for queue_id, position in pairs if position <= delivered.get(queue_id, -1)}
-        self.copies.append(Copy(place, kind, self.reader.last_time, message, pairs, gone))
+        gone = {
+            queue_id
+            for queue_id, position in pairs
+            if position <= delivered.get((queue_id, position >> LEVEL_SHIFT), -1)
+        }
+        self.copies.append(Copy(place, kind, message, pairs, gone))
 
     def done(self) -> None:
         """Have the copies written; on the event loop."""

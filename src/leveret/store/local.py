@@ -8,6 +8,7 @@ from typing import Final
 
 from mypy_extensions import i64
 
+from leveret.broker.backing_queue import BackingQueue
 from leveret.broker.binding import Binding
 from leveret.broker.broker import Broker
 from leveret.broker.channel import Channel
@@ -34,6 +35,8 @@ QUEUE_WINDOW: Final[i64] = 16 * 1024 * 1024  # octets of content one queue keeps
 SMALL_WINDOW: Final[i64] = 64 * 1024  # and when all queues together have more than RESIDENT_LIMIT
 COPY_INTERVAL: Final = 3.0  # seconds between looks for segments to copy forward
 RESIDENT_LIMIT: Final[i64] = 128 * 1024 * 1024
+GROUP_ENOUGH: Final[i64] = 256 * 1024  # octets of content, and settles, from which on a group is not added to
+GROUP_SETTLES: Final = 1024
 
 
 class Commit(Job):
@@ -65,14 +68,12 @@ class LocalStore(Store):
         messages_path: str,
         files: Files,
         sync: str,
-        wall_clock: Callable[[], float],
         post: Post,
         failed: Callable[[BaseException], None],
         segment_size: int = SEGMENT_SIZE,
     ) -> None:
         super().__init__(True)
         self.sync: Final = sync
-        self._wall_clock: Final = wall_clock
         self._failed: Final = failed
         self._broker: Broker | None = None
         self._sync_interval = float(sync.partition("=")[2] or 0) / 1000
@@ -86,8 +87,9 @@ class LocalStore(Store):
         self._log: Final = MessageLog(self.segment_files, self._writer, sync == "always", self.batch_done, segment_size)
         self._log_reader: Final = LogReader(self.segment_files)
         self._loop_reader: Final = LogReader(self.segment_files)
-        self._reading: Final[dict[Queue, ReadAhead]] = {}
+        self._reading: Final[dict[BackingQueue, ReadAhead]] = {}
         self._group: Group | None = None
+        self._group_depth = 0
         self._next_queue_id = self.loaded.next_queue_id
         self._changes = Changes()
         self._deleted: list[Queue] = []  # queues whose deletion is among the changes
@@ -115,8 +117,9 @@ class LocalStore(Store):
         self._next_queue_id = max(self._next_queue_id, recovery.highest_queue_id + 1)
         for segment in recovery.segments.values():
             self._log.adopt(segment)
-        for queue_id, found in recovery.queues.items():
-            queues[queue_id].restore(found.backlog, found.next_position, found.redelivered, found.octets)
+        for (queue_id, priority), found in recovery.queues.items():
+            backing = queues[queue_id].level(priority)
+            backing.restore(found.backlog, found.next_position, found.redelivered, found.octets)
         self._log.begin(recovery.next_number)
         return recovery
 
@@ -148,42 +151,43 @@ class LocalStore(Store):
         message.place = PENDING
         if self._group is not None:
             self._group.messages.append(message)
+            self._group.octets += len(message.content)
         else:
             self._log.pending.append(message)
-            self._log.pending_octets += len(message.content)
+        self._log.pending_octets += len(message.content)
 
-    def page_out(self, message: Message, queue: Queue, position: i64) -> Message:
-        own = Message(message.address, message.content, message.frame_max, False)
+    def page_out(self, message: Message, queue: BackingQueue, position: i64) -> Message:
+        own = Message(message.address, message.content, message.frame_max, False, message.time, message.expiration)
         own.place = PENDING
         own.add_target(queue, position)
         self._log.pending.append(own)
         self._log.pending_octets += len(own.content)
         return own
 
-    def leaves_memory(self, queue: Queue) -> None:
+    def leaves_memory(self, queue: BackingQueue) -> None:
         self._log.behind[queue] = None
 
-    def settle(self, message: Message, queue: Queue) -> None:
+    def settle(self, message: Message, queue_id: i64) -> None:
         if self._group is not None:
-            self._group.settled.append((message, queue))
+            self._group.settled.append((message, queue_id))
         else:
-            self._log.settle(message, queue)
+            self._log.settle(message, queue_id)
 
-    def settle_place(self, place: i64, queue: Queue) -> None:
-        self._log.settle_place(place, queue.id)
+    def settle_place(self, place: i64, queue_id: i64) -> None:
+        self._log.settle_place(place, queue_id)
 
-    def delivered(self, queue: Queue, place: i64) -> None:
+    def delivered(self, queue_id: i64, place: i64) -> None:
         try:
-            self._log.mark_now(queue.id, place)
+            self._log.mark_now(queue_id, place)
         except OSError as error:
             self._failed(error)
 
-    def read_ahead(self, queue: Queue, places: bytes) -> None:
+    def read_ahead(self, queue: BackingQueue, places: bytes) -> None:
         job = self._read_job(queue, places, self._log_reader)
         self._reading[queue] = job
         self._reader.submit(job)
 
-    def read_now(self, queue: Queue, places: bytes) -> None:
+    def read_now(self, queue: BackingQueue, places: bytes) -> None:
         job = self._read_job(queue, places, self._loop_reader)
         self._reading[queue] = job
         try:
@@ -193,13 +197,13 @@ class LocalStore(Store):
             raise
         job.done()
 
-    def finish_reading(self, queue: Queue) -> None:
+    def finish_reading(self, queue: BackingQueue) -> None:
         job = self._reading.get(queue)
         if job is not None:
             job.finished.wait()
             job.done()
 
-    def _read_job(self, queue: Queue, page: bytes, reader: LogReader) -> ReadAhead:
+    def _read_job(self, queue: BackingQueue, page: bytes, reader: LogReader) -> ReadAhead:
         resolved = [int(self._log.resolve(place)) for place in places_of(page)]
         places = [place for place in resolved if place != NOT_STORED]
         pinned = [self._log.segments[number] for number in dict.fromkeys(place >> 32 for place in places)]
@@ -222,14 +226,29 @@ class LocalStore(Store):
         self._log.waiting[channel] = None
 
     def begin_group(self) -> None:
-        self._group = Group()
+        self._group_depth += 1
+        if self._group is None:
+            self._group = self._growing_group() or Group()
 
-    def end_group(self, connection: Connection) -> None:
-        group, self._group = self._group, None
-        if group is not None and (group.messages or group.settled):
+    def _growing_group(self) -> Group | None:
+        """The group before this one, if nothing came between them and it is small: one record costs less than two."""
+        last = self._log.pending[-1] if self._log.pending else None
+        if isinstance(last, Group) and last.octets < GROUP_ENOUGH and len(last.settled) < GROUP_SETTLES:
+            self._log.pending.pop()
+            return last
+        return None
+
+    def end_group(self, connection: Connection | None) -> None:
+        self._group_depth -= 1
+        group = self._group
+        if self._group_depth or group is None:
+            return
+        self._group = None
+        if group.messages or group.settled:
             self._log.pending.append(group)
-            self._log.held.append(connection)
-            connection.holds += 1
+            if connection is not None:
+                self._log.held.append(connection)
+                connection.holds += 1
 
     # definitions
 
@@ -295,7 +314,7 @@ class LocalStore(Store):
                 self._log.sync_due = True
         over = self.residency.resident > RESIDENT_LIMIT
         self.residency.queue_limit = SMALL_WINDOW if over else QUEUE_WINDOW
-        self._log.start_batch(int(self._wall_clock() * 1000), self._commit_number)
+        self._log.start_batch(self._commit_number)
 
     def batch_done(self, batch: Batch) -> None:
         """A batch is on disk: confirm what it was for, once the definitions it relies on are too."""

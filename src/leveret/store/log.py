@@ -16,11 +16,11 @@ from typing import Final
 from librt.strings import BytesWriter, write_i16_be, write_i32_be, write_i64_be
 from mypy_extensions import i16, i32, i64
 
+from leveret.broker.backing_queue import BackingQueue
 from leveret.broker.channel import Channel
 from leveret.broker.connection import Connection
 from leveret.broker.durability import NOT_STORED, PENDING, SEGMENT_SHIFT, LogEntry
 from leveret.broker.message import Message
-from leveret.broker.queue import Queue
 from leveret.store.batch import Append, Batch, Copy, Group, Remove, Roll, Settle
 from leveret.store.record import (
     COPIED,
@@ -69,7 +69,7 @@ class MessageLog:
         self.writing: Batch | None = None
         self.waiting: dict[Channel, None] = {}  # channels that publish and want to know when it is on disk
         self.held: list[Connection] = []  # connections that wait for the next batch
-        self.behind: dict[Queue, None] = {}  # queues with messages that leave memory when they can be read back
+        self.behind: dict[BackingQueue, None] = {}  # queues with messages that leave memory when they can be read back
         self.moved: Final[dict[int, int]] = {}  # places of records that were copied forward, or lost (NOT_STORED)
         self.copied_from: Final[dict[int, set[int]]] = {}  # segments being copied: entries settled since they were read
         self._dirty: dict[Segment, None] = {}  # segments with settles to write
@@ -96,14 +96,14 @@ class MessageLog:
 
     # settling
 
-    def settle(self, message: Message, queue: Queue) -> None:
+    def settle(self, message: Message, queue_id: i64) -> None:
         """A queue is done with a message."""
         if message.place == PENDING:
             targets = message.targets
             if targets is not None:
-                message.targets = [target for target in targets if target.queue is not queue]
+                message.targets = [target for target in targets if target.queue.id != queue_id]
         else:
-            self.settle_place(message.place, queue.id)
+            self.settle_place(message.place, queue_id)
 
     def settle_place(self, place: i64, queue_id: i64) -> None:
         """A queue is done with the message at a place."""
@@ -150,7 +150,7 @@ class MessageLog:
 
     # batches
 
-    def start_batch(self, time_ms: i64, commit: int) -> None:
+    def start_batch(self, commit: int) -> None:
         """Form a batch of all that is pending and have it written; does nothing while one is being written."""
         if self.writing is not None or not self._has_work():
             return
@@ -158,9 +158,9 @@ class MessageLog:
         batch.commit = commit
         for entry in self.pending:
             if isinstance(entry, Message):
-                self._add_message(batch, entry, time_ms)
+                self._add_message(batch, entry)
             elif isinstance(entry, Group):
-                self._add_group(batch, entry, time_ms)
+                self._add_group(batch, entry)
             elif isinstance(entry, Copy):
                 self._add_copy(batch, entry)
         self.pending = []
@@ -196,12 +196,12 @@ class MessageLog:
             or any(not segment.readers and not segment.copying for segment in self._emptied)
         )
 
-    def _add_message(self, batch: Batch, message: Message, time_ms: i64) -> None:
+    def _add_message(self, batch: Batch, message: Message) -> None:
         targets = message.targets
         if not targets:
             return  # every queue was done with it already
         kind = MESSAGE if message.persistent and targets[0].queue.durable else TRANSIENT
-        head = message_head(self._scratch, message, kind, 0, time_ms)
+        head = message_head(self._scratch, message, kind, 0)
         offset = self._append(batch, head, message.content)
         active = self.active
         flags: i64 = 0 if kind == MESSAGE else TRANSIENT
@@ -275,11 +275,11 @@ class MessageLog:
             self._dirty[segment] = None
         segment.note_delivered(queue_id, offset)
 
-    def _add_group(self, batch: Batch, group: Group, time_ms: i64) -> None:
-        settled = [(int(self.resolve(message.place)), int(queue.id)) for message, queue in group.settled]
+    def _add_group(self, batch: Batch, group: Group) -> None:
+        settled = [(int(self.resolve(message.place)), int(queue_id)) for message, queue_id in group.settled]
         settled = [(place, queue_id) for place, queue_id in settled if place >= 0]
         messages = [message for message in group.messages if message.targets]
-        heads = [message_head(BytesWriter(), message, MESSAGE, MEMBER, time_ms) for message in messages]
+        heads = [message_head(BytesWriter(), message, MESSAGE, MEMBER) for message in messages]
         payload = BytesWriter()
         payload.append(int(GROUP))
         payload.append(0)
@@ -316,7 +316,7 @@ class MessageLog:
         message.targets = None
 
     def _add_copy(self, batch: Batch, copy: Copy) -> None:
-        head = pairs_head(copy.message, copy.kind, COPIED, copy.time_ms, copy.pairs, copy.delivered)
+        head = pairs_head(copy.message, copy.kind, COPIED, copy.pairs, copy.delivered)
         offset = self._append(batch, head, copy.message.content)
         flags = COPIED | (TRANSIENT if copy.kind == TRANSIENT else 0)
         for queue_id, position in copy.pairs:
@@ -372,8 +372,8 @@ class MessageLog:
         """A batch is written and, if it had to be, synced."""
         self.writing = None
         for group in batch.groups:
-            for message, queue in group.settled:
-                self.settle(message, queue)
+            for message, queue_id in group.settled:
+                self.settle(message, queue_id)
         for queue in list(self.behind):
             queue.let_go(batch.readable)
             if queue.backlog is None or not queue.backlog.tail:

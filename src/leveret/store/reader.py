@@ -14,17 +14,16 @@ from typing import TYPE_CHECKING, Final
 from librt.strings import BytesWriter, write_i64_be
 from mypy_extensions import i64
 
+from leveret.broker.backing_queue import BackingQueue
 from leveret.broker.backlog import place_at
 from leveret.broker.durability import SEGMENT_SHIFT
 from leveret.broker.message import Message
-from leveret.broker.queue import Queue
 from leveret.store.record import (
     GROUP_HEAD,
     RECORD_HEAD,
     AddressBook,
     has_message_shape,
     is_intact,
-    message_time,
     parse_message,
     payload_size,
     read_u32,
@@ -53,7 +52,6 @@ class LogReader:
         self._stretch = b""
         self._stretch_number = -1
         self._stretch_at: i64 = 0
-        self.last_time: i64 = 0  # of the message read last: when it was taken in, in milliseconds
 
     def message(self, place: i64) -> Message | None:
         """The message at a place, or None if it is damaged."""
@@ -70,7 +68,6 @@ class LogReader:
             return None
         message = parse_message(self._stretch, payload, size, self._book)
         message.place = place
-        self.last_time = message_time(self._stretch, payload)
         return message
 
     def _read_stretch(self, number: int, offset: i64) -> None:
@@ -104,7 +101,9 @@ class LogReader:
 class ReadAhead(Job):
     """Reads a page of one queue's backlog."""
 
-    def __init__(self, store: LocalStore, reader: LogReader, queue: Queue, places: list[int], pinned: list[Segment]):
+    def __init__(
+        self, store: LocalStore, reader: LogReader, queue: BackingQueue, places: list[int], pinned: list[Segment]
+    ):
         self.store: Final = store
         self.reader: Final = reader
         self.queue: Final = queue

@@ -20,6 +20,7 @@ from typing import Final
 from librt.strings import BytesWriter, read_i16_be, read_i32_be, read_i64_be, write_i16_be, write_i32_be, write_i64_be
 from mypy_extensions import i16, i32, i64
 
+from leveret.broker.expiry import expiration_of
 from leveret.broker.message import Address, Message, Target
 
 RECORD_HEAD: Final[i64] = 8
@@ -36,7 +37,7 @@ GROUP_HEAD: Final[i64] = 8
 ADDRESSES_KEPT: Final = 10_000
 
 
-def message_head(scratch: BytesWriter, message: Message, kind: i64, flags: i64, time_ms: i64) -> bytes:
+def message_head(scratch: BytesWriter, message: Message, kind: i64, flags: i64) -> bytes:
     """A message payload up to the content frames."""
     scratch.truncate(0)
     scratch.append(int(kind))
@@ -44,7 +45,7 @@ def message_head(scratch: BytesWriter, message: Message, kind: i64, flags: i64, 
     targets = message.targets
     assert targets is not None
     write_i16_be(scratch, i16(len(targets)))
-    write_i64_be(scratch, time_ms)
+    write_i64_be(scratch, message.time)
     write_i32_be(scratch, i32(message.frame_max))
     for target in targets:
         write_i64_be(scratch, target.queue.id)
@@ -53,15 +54,13 @@ def message_head(scratch: BytesWriter, message: Message, kind: i64, flags: i64, 
     return scratch.getvalue()
 
 
-def pairs_head(
-    message: Message, kind: i64, flags: i64, time_ms: i64, pairs: list[tuple[int, int]], delivered: set[int]
-) -> bytes:
+def pairs_head(message: Message, kind: i64, flags: i64, pairs: list[tuple[int, int]], delivered: set[int]) -> bytes:
     """A message payload up to the content frames, for queue ids and positions; some of the queues had delivered it."""
     writer = BytesWriter()
     writer.append(int(kind))
     writer.append(int(flags))
     write_i16_be(writer, i16(len(pairs)))
-    write_i64_be(writer, time_ms)
+    write_i64_be(writer, message.time)
     write_i32_be(writer, i32(message.frame_max))
     for queue_id, position in pairs:
         write_i64_be(writer, queue_id)
@@ -175,4 +174,7 @@ def parse_message(data: bytes, at: i64, size: i64, book: AddressBook) -> Message
     content = message_content(data, at)
     address = book.address(data[names:content])
     persistent = i64(data[at]) == MESSAGE
-    return Message(address, data[content : at + size], i64(read_i32_be(data, at + 12)), persistent)
+    frames = data[content : at + size]
+    return Message(
+        address, frames, i64(read_i32_be(data, at + 12)), persistent, message_time(data, at), expiration_of(frames)
+    )

@@ -20,7 +20,7 @@ from librt.strings import BytesWriter, read_i32_be, read_i64_be, write_i64_be
 from mypy_extensions import i64
 
 from leveret.broker.backlog import Backlog
-from leveret.broker.durability import SEGMENT_SHIFT
+from leveret.broker.durability import LEVEL_SHIFT, SEGMENT_SHIFT
 from leveret.broker.message import BODY_SIZE_AT
 from leveret.store.record import (
     COPIED,
@@ -75,11 +75,11 @@ class CopiedMessage:
 
 
 class RecoveredQueue:
-    """What a queue had."""
+    """What a queue had of one priority."""
 
-    def __init__(self) -> None:
+    def __init__(self, priority: i64) -> None:
         self.backlog: Final = Backlog()
-        self.next_position: i64 = 0
+        self.next_position: i64 = priority << LEVEL_SHIFT
         self.delivered_through: i64 = -1  # the highest position that was delivered
         self.redelivered: i64 = 0  # how many of the messages are not above it
         self.octets: i64 = 0
@@ -128,12 +128,12 @@ class RecoveredQueue:
 
 
 class Recovery:
-    """Reads a message log. `queues` has what was found for the queue ids it was told to look for."""
+    """Reads a message log. `queues` has what was found for the wanted queues, by their ids and by priority."""
 
     def __init__(self, files: SegmentFiles, queue_ids: set[int], repair: bool) -> None:
         self.files: Final = files
         self.repair: Final = repair  # whether torn tails are cut and indexes written; else nothing is changed
-        self.queues: Final[dict[int, RecoveredQueue]] = {queue_id: RecoveredQueue() for queue_id in queue_ids}
+        self.queues: Final[dict[tuple[int, int], RecoveredQueue]] = {}
         self.segments: Final[dict[int, Segment]] = {}
         self.damages: Final[list[Damage]] = []
         self.torn = 0  # octets cut from the tail
@@ -159,6 +159,14 @@ class Recovery:
         for queue in self.queues.values():
             queue.finish()
             self.messages += queue.backlog.count()
+
+    def _queue(self, queue_id: int, position: i64) -> RecoveredQueue:
+        """What is known so far of the messages of one queue and priority."""
+        key = (queue_id, int(position >> LEVEL_SHIFT))
+        queue = self.queues.get(key)
+        if queue is None:
+            queue = self.queues[key] = RecoveredQueue(position >> LEVEL_SHIFT)
+        return queue
 
     def _clear_orphans(self, numbers: set[int]) -> None:
         """Files whose log is gone mean nothing; no segment must get their number."""
@@ -190,9 +198,9 @@ class Recovery:
             queue_id = int(read_i64_be(entries, at + 8))
             if queue_id > self.highest_queue_id:
                 self.highest_queue_id = queue_id
-            queue = self.queues.get(queue_id)
-            if queue is not None:
+            if queue_id in self._queue_ids:
                 position = read_i64_be(entries, at + 16)
+                queue = self._queue(queue_id, position)
                 pair = queue_id << 32 | int(offset)
                 if (flags & DELIVERED or pair in settled.delivered) and position > queue.delivered_through:
                     queue.delivered_through = position
@@ -233,11 +241,11 @@ class Recovery:
             segment.total += 1
             if not flags & TRANSIENT:
                 offset = i64(read_i32_be(entries, at))
-                queue = self.queues.get(queue_id)
-                if queue is not None:
+                if queue_id in self._queue_ids:
                     pair = queue_id << 32 | int(offset)
                     place = (number << SEGMENT_SHIFT) + offset
                     position = read_i64_be(entries, at + 16)
+                    queue = self._queue(queue_id, position)
                     copy = queue.copies.get(int(position)) if queue.copies else None
                     if copy is None:
                         if pair not in pairs:

@@ -20,7 +20,7 @@ def restore_definitions(broker: Broker, loaded: LoadedDefinitions, store: Store)
     """Make what was defined, and give the queues by their ids."""
     for name in loaded.vhosts:
         if name not in broker.vhosts:
-            broker.vhosts[name] = VirtualHost(name, broker.touched, store)
+            broker.vhosts[name] = VirtualHost(name, broker.touched, store, broker.timers)
     for exchange in loaded.exchanges:
         vhost = broker.vhosts[exchange.vhost]
         if exchange.type_name not in TYPES:
@@ -32,16 +32,7 @@ def restore_definitions(broker: Broker, loaded: LoadedDefinitions, store: Store)
     queues: dict[int, Queue] = {}
     for definition in loaded.queues:
         vhost = broker.vhosts[definition.vhost]
-        queue = Queue(
-            definition.name,
-            True,
-            definition.auto_delete,
-            None,
-            definition.arguments,
-            vhost.touched,
-            store,
-            definition.id,
-        )
+        queue = Queue(vhost, definition.name, True, definition.auto_delete, None, definition.arguments, definition.id)
         vhost.queues[queue.name] = queue
         queues[definition.id] = queue
     for binding in loaded.bindings:
