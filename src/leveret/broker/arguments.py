@@ -6,27 +6,15 @@ may differ.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Final
 
 from leveret.amqp.field_table import TYPE_NAMES, FieldValue, Table
 from leveret.amqp.reply_codes import PRECONDITION_FAILED, SoftError
+from leveret.broker.erlang_terms import printed
 
-INTEGER_KINDS: Final = "bBsuIilL"
-QUEUE_ARGUMENTS: Final = (
-    "x-queue-type",
-    "x-expires",
-    "x-message-ttl",
-    "x-dead-letter-exchange",
-    "x-dead-letter-routing-key",
-    "x-dead-letter-strategy",
-    "x-max-length",
-    "x-max-length-bytes",
-    "x-max-priority",
-    "x-overflow",
-    "x-single-active-consumer",
-    "x-delivery-limit",
-    "x-consumer-timeout",
-)
+INTEGER_KINDS: Final = "bBsuIil"
+FLOAT_KINDS: Final = "fd"
 EXCHANGE_ARGUMENTS: Final = ("alternate-exchange",)
 
 
@@ -49,9 +37,8 @@ def equivalent(name: str, old: FieldValue | None, new: FieldValue | None) -> boo
         return effective_type(old) == effective_type(new)
     if old is None or new is None:
         return old is new
-    if old.kind in INTEGER_KINDS and new.kind in INTEGER_KINDS:
-        return old.value == new.value
-    return old.kind == new.kind and old.value == new.value
+    of_one_class = any(old.kind in kinds and new.kind in kinds for kinds in (INTEGER_KINDS, FLOAT_KINDS))
+    return (of_one_class or old.kind == new.kind) and old.value == new.value
 
 
 def effective_type(value: FieldValue | None) -> str:
@@ -61,21 +48,28 @@ def effective_type(value: FieldValue | None) -> str:
 
 def described(value: FieldValue | None, value_alone: bool) -> str:
     """A value in the words of RabbitMQ's errors, which name the type only where the other side has no value."""
-    if value is None:
+    if value is None or (value_alone and value.kind == "V"):
         return "none"
-    shown = ("true" if value.value else "false") if value.kind == "t" else value.value
+    shown = text_of(value) if value.kind in "Sx" else term(value)
     return f"'{shown}'" if value_alone else f"the value '{shown}' of type '{TYPE_NAMES[value.kind]}'"
 
 
-def integer_argument(arguments: Table, name: str, what: str) -> int | None:
-    """An integer argument's value, None if it is absent; SoftError 406 if it is of another type."""
-    value = arguments.get(name)
-    if value is None:
-        return None
-    if value.kind not in INTEGER_KINDS:
-        raise SoftError(
-            PRECONDITION_FAILED,
-            f"invalid arg '{name}' for {what}: \"expected integer, got {TYPE_NAMES[value.kind]}\"",
-        )
-    assert isinstance(value.value, int)
-    return value.value
+def term(value: FieldValue) -> str:
+    """The Erlang term that RabbitMQ has for a value."""
+    inner = value.value
+    if value.kind in "Sx":
+        return printed(text_of(value))
+    if isinstance(inner, list):
+        return "[" + ",".join(f"{{{TYPE_NAMES[item.kind]},{term(item)}}}" for item in inner) + "]"
+    if isinstance(inner, dict):
+        entries = [f"{{{printed(key)},{TYPE_NAMES[item.kind]},{term(item)}}}" for key, item in inner.items()]
+        return "[" + ",".join(entries) + "]"
+    if isinstance(inner, Decimal):
+        _, digits, exponent = inner.as_tuple()
+        return f"{{{-int(exponent)},{int(''.join(map(str, digits)))}}}"
+    return "undefined" if inner is None else printed(inner)
+
+
+def text_of(value: FieldValue) -> str:
+    """A string, or octets as a string."""
+    return value.value.decode(errors="surrogateescape") if isinstance(value.value, bytes) else str(value.value)

@@ -30,15 +30,19 @@ from leveret.amqp.reply_codes import (
     NOT_ALLOWED,
     NOT_IMPLEMENTED,
     PRECONDITION_FAILED,
+    RESOURCE_LOCKED,
     HardError,
     SoftError,
 )
-from leveret.broker.arguments import integer_argument
 from leveret.broker.channel import Channel
 from leveret.broker.consumer import Consumer, write_content
 from leveret.broker.consumer_timeout import GotTimeout
 from leveret.broker.direct_reply_to import REPLY_TO, reply_address
 from leveret.broker.queue import Queue
+from leveret.broker.queue_arguments import (
+    check_consumer_arguments,
+    consumer_priority,
+)
 from leveret.broker.queue_methods import named_queue
 from leveret.broker.settlement import REJECTED, REQUEUED, RETURNED
 
@@ -106,8 +110,15 @@ def qos(channel: Channel, method: BasicQos) -> None:
 
 
 def get(channel: Channel, method: BasicGet) -> None:
-    """Fetch one message, whatever the prefetch."""
-    queue = named_queue(channel, channel.connection.vhost_opened(), method.queue)
+    """Fetch one message, whatever the prefetch (SoftError 404, 405)."""
+    vhost = channel.connection.vhost_opened()
+    queue = named_queue(channel, vhost, method.queue)
+    if queue.is_quorum and queue.settings.single_active_consumer:
+        raise SoftError(
+            RESOURCE_LOCKED,
+            f"cannot obtain access to locked queue '{queue.name}' in vhost '{vhost.name}'. "
+            "basic.get operations are not supported by quorum queues with single active consumer",
+        )
     taken = queue.fetch()
     if taken is None:
         channel.send(BasicGetEmpty())
@@ -137,8 +148,8 @@ def consume(channel: Channel, method: BasicConsume) -> None:
         return
     queue = named_queue(channel, vhost, method.queue)
     what = f"queue '{queue.name}' in vhost '{vhost.name}'"
-    priority = integer_argument(method.arguments, "x-priority", what) or 0
-    exclusive = method.exclusive and not queue.is_quorum  # which pays no attention to it, as in RabbitMQ
+    check_consumer_arguments(method.arguments, queue.arguments, what)
+    exclusive = method.exclusive and not queue.is_quorum  # RabbitMQ's quorum queues don't know the flag
     check_not_in_exclusive_use(channel, queue)
     if exclusive and (queue.consumers or queue.settings.single_active_consumer):
         raise SoftError(ACCESS_REFUSED, f"{what} in exclusive use")
@@ -154,7 +165,7 @@ def consume(channel: Channel, method: BasicConsume) -> None:
         method.no_ack,
         exclusive,
         channel.consumer_prefetch,
-        priority,
+        consumer_priority(method.arguments),
         method.arguments,
     )
     channel.consumers[tag] = consumer

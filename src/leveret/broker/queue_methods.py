@@ -21,15 +21,22 @@ from leveret.amqp.reply_codes import (
     ACCESS_REFUSED,
     COMMAND_INVALID,
     NOT_FOUND,
+    NOT_IMPLEMENTED,
     PRECONDITION_FAILED,
     HardError,
     SoftError,
 )
-from leveret.broker.arguments import QUEUE_ARGUMENTS, check_equivalent_arguments
+from leveret.broker.arguments import check_equivalent_arguments
 from leveret.broker.channel import Channel
 from leveret.broker.direct_reply_to import REPLY_TO
 from leveret.broker.exchange_methods import bind, check_not_default, exchange_to_bind, flag, unbind
 from leveret.broker.queue import Queue
+from leveret.broker.queue_arguments import (
+    check_queue_arguments,
+    check_quorum_properties,
+    compared_arguments,
+    is_quorum,
+)
 from leveret.broker.vhost import VirtualHost, check_exclusive_access, check_name_not_reserved, locked
 
 
@@ -127,11 +134,18 @@ def declare_reply_to(channel: Channel, vhost: VirtualHost, name: str) -> Queue:
 def create(channel: Channel, vhost: VirtualHost, name: str, method: QueueDeclare) -> Queue:
     """Make a new queue; the empty name asks for one made by the server. Exclusive queues are never durable."""
     connection = channel.connection
+    quorum = is_quorum(method.arguments)
     if name:
         check_name_not_reserved("queue", name)
+    elif quorum:
+        raise SoftError(PRECONDITION_FAILED, "Cannot declare a server-named queue for type rabbit_quorum_queue")
     else:
         random = connection.broker.random_octets(16)
         name = "amq.gen-" + base64.urlsafe_b64encode(random).decode().rstrip("=")
+    what = f"queue '{name}' in vhost '{vhost.name}'"
+    check_queue_arguments(method.arguments, what)
+    if quorum:
+        check_quorum_properties(method.durable, method.exclusive, method.auto_delete, what)
     owner = connection if method.exclusive else None
     queue = vhost.new_queue(name, method.durable and owner is None, method.auto_delete, owner, method.arguments)
     vhost.add_queue(queue)
@@ -156,7 +170,7 @@ def check_equivalent(channel: Channel, vhost: VirtualHost, queue: Queue, method:
                 PRECONDITION_FAILED,
                 f"inequivalent arg '{name}' for {what}: received '{flag(received)}' but current is '{flag(current)}'",
             )
-    check_equivalent_arguments(queue.arguments, method.arguments, QUEUE_ARGUMENTS, what)
+    check_equivalent_arguments(queue.arguments, method.arguments, compared_arguments(queue.arguments), what)
 
 
 def delete(channel: Channel, vhost: VirtualHost, method: QueueDelete) -> int:
@@ -165,6 +179,13 @@ def delete(channel: Channel, vhost: VirtualHost, method: QueueDelete) -> int:
     if name and name not in vhost.queues:
         return 0
     queue = named_queue(channel, vhost, name)
+    if queue.is_quorum and (method.if_unused or method.if_empty):
+        flag_name = "if-unused" if method.if_unused else "if-empty"
+        raise HardError(
+            NOT_IMPLEMENTED,
+            f"cannot delete queue '{queue.name}' in vhost '{vhost.name}'. "
+            f"queue.delete operations with {flag_name} flag set are not supported by quorum queues",
+        )
     queue.catch_up()
     if method.if_empty and queue.ready_count():
         raise SoftError(PRECONDITION_FAILED, f"queue '{queue.name}' in vhost '{vhost.name}' not empty")
