@@ -80,7 +80,7 @@ def test_a_topic_exchange_forgets_what_is_unbound(bindings: list[tuple[str, str]
         assert exchange.unbind(binding(exchange, queue, pattern).identity) is not None
         for key in ("", "x", "y.x", "x.y.x"):
             assert matches(exchange, key) == {q for q, p in left if topic_matches(words(p), words(key))}
-    assert exchange.root.children == {}
+    assert exchange.root.is_leaf()
     assert exchange.root.destinations.counts == {}
     assert exchange.bindings == {}
 
@@ -143,7 +143,7 @@ def test_headers(bindings: list[tuple[str, str | None, Table]], headers: Table) 
     for each in list(exchange.bindings):
         exchange.unbind(each)
     assert matches(exchange, "", headers) == set()
-    assert exchange.patterns == {}
+    assert exchange.patterns == exchange.by_value == exchange.unconditional == {}
 
 
 def test_each_pair_of_header_values() -> None:

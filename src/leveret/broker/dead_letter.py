@@ -83,7 +83,7 @@ class DeadLetters:
                     properties.headers.pop("CC", None)
             address = self._vhost.address(exchange.name, keys[0])
             moved = message.with_properties(properties, address, self._vhost.timers.time_ms, NEVER)
-            queues = self._vhost.route(exchange, keys, properties)[0]
+            queues = self._vhost.route(exchange, keys, properties, moved)[0]
             if letter.reason != REJECTED:
                 queues = [queue for queue in queues if not is_cycle(queue.name, deaths)]
             enqueue_routed(self._vhost.store, moved, queues)

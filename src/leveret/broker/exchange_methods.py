@@ -28,7 +28,9 @@ from leveret.broker.arguments import EXCHANGE_ARGUMENTS, check_equivalent_argume
 from leveret.broker.binding import Binding, Destination
 from leveret.broker.channel import Channel
 from leveret.broker.exchange.base import Exchange
+from leveret.broker.exchange.recent_history import RecentHistoryExchange
 from leveret.broker.exchange.types import TYPES, make_exchange
+from leveret.broker.history import deliver_history
 from leveret.broker.vhost import VirtualHost, check_name_not_reserved
 
 
@@ -80,9 +82,9 @@ def declare(vhost: VirtualHost, method: ExchangeDeclare) -> None:
             f"invalid type '{TYPE_NAMES[alternate.kind]}' for arg 'alternate-exchange' "
             f"in exchange '{name}' in vhost '{vhost.name}'",
         )
-    vhost.add_exchange(
-        make_exchange(method.type_, name, method.durable, method.auto_delete, method.internal, method.arguments)
-    )
+    exchange = make_exchange(method.type_, name, method.durable, method.auto_delete, method.internal, method.arguments)
+    exchange.validate_arguments()
+    vhost.add_exchange(exchange)
 
 
 def check_equivalent(vhost: VirtualHost, existing: Exchange, method: ExchangeDeclare) -> None:
@@ -138,7 +140,9 @@ def exchange_to_bind(vhost: VirtualHost, name: str) -> Exchange:
 
 def bind(vhost: VirtualHost, source: Exchange, destination: Destination, key: str, arguments: Table) -> None:
     """Add a binding; the same one again changes nothing."""
-    vhost.add_binding(Binding(source, destination, key, arguments))
+    binding = Binding(source, destination, key, arguments)
+    if vhost.add_binding(binding) and isinstance(source, RecentHistoryExchange):
+        deliver_history(vhost, source, destination)
 
 
 def unbind(vhost: VirtualHost, source_name: str, destination: Destination | None, key: str, arguments: Table) -> None:

@@ -79,6 +79,10 @@ class Message(LogEntry):
         self.place: i64 = NOT_STORED
         self.targets: list[Target] | None = None
 
+    def copy(self, time: i64) -> Message:
+        """The same message anew, taken in at this time, in no queue and no store."""
+        return Message(self.address, self.content, self.frame_max, self.persistent, time, self.expiration)
+
     def add_target(self, queue: BackingQueue, position: i64) -> None:
         """The store is to keep the message for a queue."""
         if self.targets is None:

@@ -78,11 +78,11 @@ def publish_with_properties(channel: Channel, route: Route, content: bytes, flag
     expiration = checked_expiration(header) if flags & EXPIRATION else NEVER
     if properties is not None:
         keys = routing_keys(route, properties)
-        if route.each_message or len(keys) > 1:
-            queues = connection.vhost_opened().route(route.exchange, keys, properties)[0]
         content = rewritten(channel, content, properties)
     time_ms = connection.broker.timers.time_ms
     message = Message(route.address, content, connection.frame_max, persistent, time_ms, expiration)
+    if keys is not None and properties is not None and (route.each_message or len(keys) > 1):
+        queues = connection.vhost_opened().route(route.exchange, keys, properties, message)[0]
     take_in(channel, message, queues, route.mandatory, keys)
 
 

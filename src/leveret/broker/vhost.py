@@ -19,7 +19,7 @@ from leveret.broker.durability import Store
 from leveret.broker.exchange.base import Exchange
 from leveret.broker.exchange.direct import DirectExchange
 from leveret.broker.exchange.types import make_exchange
-from leveret.broker.message import Address
+from leveret.broker.message import Address, Message
 from leveret.broker.queue import Queue
 from leveret.broker.timers import Timers
 
@@ -186,12 +186,17 @@ class VirtualHost:
             self.delete_queue(queue)
 
     def route(
-        self, exchange: Exchange, routing_keys: list[str], properties: BasicProperties
+        self,
+        exchange: Exchange,
+        routing_keys: list[str],
+        properties: BasicProperties,
+        message: Message | None = None,
     ) -> tuple[list[Queue], bool]:
         """The queues a message goes to, each once, and whether more than its routing key was asked on the way.
 
         An exchange that matches nothing passes the message to its alternate exchange; exchanges bound to exchanges are
-        followed, each visited once, so that cycles end.
+        followed, each visited once, so that cycles end. An exchange that remembers its messages is told of this one;
+        without a message, no message is on its way and the route is only looked for.
         """
         queues: dict[Queue, None] = {}
         visited: dict[Exchange, None] = {exchange: None}
@@ -199,7 +204,10 @@ class VirtualHost:
         each_message = False
         while to_visit:
             current = to_visit.pop()
-            each_message = each_message or current.routes_each_message
+            if current.routes_each_message:
+                each_message = True
+                if message is not None:
+                    current.remember(message, properties)
             for destination in self._matches(current, routing_keys, properties):
                 if isinstance(destination, Queue):
                     queues[destination] = None
@@ -216,7 +224,7 @@ class VirtualHost:
                 if queue is not None:
                     found.append(queue)
             return found
-        for key in routing_keys:
+        for key in routing_keys[:1] if exchange.goes_to_one else routing_keys:
             exchange.match(key, properties, found)
         if not found and exchange.alternate is not None:
             alternate = self.exchanges.get(exchange.alternate)

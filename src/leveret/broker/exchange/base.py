@@ -11,13 +11,15 @@ from typing import Final
 from leveret.amqp.field_table import Table
 from leveret.amqp.properties import BasicProperties
 from leveret.broker.binding import Binding, Destination
+from leveret.broker.message import Message
 
 
 class Exchange(Destination):
     """An exchange of any type. `type_name` is AMQP's name of the type."""
 
     type_name = ""
-    routes_each_message = False  # whether `match` asks more than the routing key, so that no route can be cached
+    routes_each_message = False  # whether more than the routing key decides, so that no route can be cached
+    goes_to_one = False  # whether a message goes to one destination at most, also if it has several routing keys
 
     def __init__(self, name: str, durable: bool, auto_delete: bool, internal: bool, arguments: Table) -> None:
         super().__init__(name, "exchange", durable)
@@ -47,6 +49,9 @@ class Exchange(Destination):
             self.unindex(binding)
         return binding
 
+    def validate_arguments(self) -> None:
+        """Raise SoftError if this type can't be declared with these arguments."""
+
     def validate(self, binding: Binding) -> None:
         """Raise SoftError if this type can't take the binding."""
 
@@ -61,6 +66,9 @@ class Exchange(Destination):
     def match(self, routing_key: str, properties: BasicProperties, found: list[Destination]) -> None:
         """Append every destination that a message with this key and these properties goes to."""
         raise NotImplementedError
+
+    def remember(self, message: Message, properties: BasicProperties) -> None:
+        """A message came by; only types that route each message are told."""
 
 
 class DestinationCount:

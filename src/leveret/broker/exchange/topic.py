@@ -9,6 +9,8 @@ has.
 
 from __future__ import annotations
 
+from mypy_extensions import i64
+
 from leveret.amqp.field_table import Table
 from leveret.amqp.properties import BasicProperties
 from leveret.broker.binding import Binding, Destination
@@ -19,8 +21,33 @@ class TrieNode:
     """The bindings whose keys share their words up to here."""
 
     def __init__(self) -> None:
-        self.children: dict[str, TrieNode] = {}  # `*` and `#` are children like any word
+        self.words: dict[str, TrieNode] = {}
+        self.any_word: TrieNode | None = None  # behind a `*`
+        self.any_words: TrieNode | None = None  # behind a `#`
         self.destinations = DestinationCount()
+
+    def child(self, word: str) -> TrieNode | None:
+        """The node behind this word of a binding key, if there is one."""
+        if word == "*":
+            return self.any_word
+        if word == "#":
+            return self.any_words
+        return self.words.get(word)
+
+    def set_child(self, word: str, child: TrieNode | None) -> None:
+        """Put a node behind this word of a binding key, or take it away."""
+        if word == "*":
+            self.any_word = child
+        elif word == "#":
+            self.any_words = child
+        elif child is not None:
+            self.words[word] = child
+        else:
+            del self.words[word]
+
+    def is_leaf(self) -> bool:
+        """Whether no binding key goes on from here."""
+        return not self.words and self.any_word is None and self.any_words is None
 
 
 class TopicExchange(Exchange):
@@ -35,9 +62,10 @@ class TopicExchange(Exchange):
     def index(self, binding: Binding) -> None:
         node = self.root
         for word in words(binding.routing_key):
-            child = node.children.get(word)
+            child = node.child(word)
             if child is None:
-                child = node.children[word] = TrieNode()
+                child = TrieNode()
+                node.set_child(word, child)
             node = child
         node.destinations.add(binding.destination)
 
@@ -45,36 +73,43 @@ class TopicExchange(Exchange):
         path = [self.root]
         key_words = words(binding.routing_key)
         for word in key_words:
-            path.append(path[-1].children[word])
+            child = path[-1].child(word)
+            assert child is not None
+            path.append(child)
         path[-1].destinations.remove(binding.destination)
         for depth in range(len(key_words), 0, -1):
-            if path[depth].children or path[depth].destinations.counts:
+            if not path[depth].is_leaf() or path[depth].destinations.counts:
                 break
-            del path[depth - 1].children[key_words[depth - 1]]
+            path[depth - 1].set_child(key_words[depth - 1], None)
 
     def match(self, routing_key: str, properties: BasicProperties, found: list[Destination]) -> None:
-        key_words = words(routing_key)
-        last = len(key_words)
-        seen: set[tuple[TrieNode, int]] = set()  # of the nodes under a `#`
-        to_visit: list[tuple[TrieNode, int]] = [(self.root, 0)]
-        while to_visit:
-            node, at = to_visit.pop()
-            rest = node.children.get("#")
-            if rest is not None:
-                for later in range(at, last + 1):
-                    if (rest, later) in seen:
-                        break  # whoever came here first went on to all later words
-                    seen.add((rest, later))
-                    to_visit.append((rest, later))
-            if at == last:
-                found.extend(node.destinations.counts)
-                continue
-            child = node.children.get(key_words[at])
-            if child is not None:
-                to_visit.append((child, at + 1))
-            child = node.children.get("*")
-            if child is not None:
-                to_visit.append((child, at + 1))
+        walk(self.root, words(routing_key), 0, set(), found)
+
+
+def walk(node: TrieNode, key: list[str], at: i64, seen: set[tuple[TrieNode, int]], found: list[Destination]) -> None:
+    """Find what the key's words from `at` on lead to from this node.
+
+    `seen` remembers which nodes behind a `#` were entered at which word.
+    """
+    last: i64 = len(key)
+    rest = node.any_words
+    if rest is not None:
+        if rest.is_leaf():
+            found.extend(rest.destinations.counts)  # the `#` ends the binding key, as it mostly does
+        else:
+            for later in range(at, last + 1):
+                if (rest, int(later)) in seen:
+                    break  # whoever came here first went on to all later words
+                seen.add((rest, int(later)))
+                walk(rest, key, later, seen, found)
+    if at == last:
+        found.extend(node.destinations.counts)
+        return
+    child = node.words.get(key[at])
+    if child is not None:
+        walk(child, key, at + 1, seen, found)
+    if node.any_word is not None:
+        walk(node.any_word, key, at + 1, seen, found)
 
 
 def words(key: str) -> list[str]:

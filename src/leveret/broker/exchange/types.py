@@ -6,9 +6,13 @@ from typing import Final
 
 from leveret.amqp.field_table import Table
 from leveret.broker.exchange.base import Exchange
+from leveret.broker.exchange.consistent_hash import ConsistentHashExchange
 from leveret.broker.exchange.direct import DirectExchange
 from leveret.broker.exchange.fanout import FanoutExchange
 from leveret.broker.exchange.headers import HeadersExchange
+from leveret.broker.exchange.modulus_hash import ModulusHashExchange
+from leveret.broker.exchange.random import LocalRandomExchange, RandomExchange
+from leveret.broker.exchange.recent_history import RecentHistoryExchange
 from leveret.broker.exchange.topic import TopicExchange
 
 TYPES: Final[dict[str, type[Exchange]]] = {
@@ -16,6 +20,11 @@ TYPES: Final[dict[str, type[Exchange]]] = {
     "fanout": FanoutExchange,
     "topic": TopicExchange,
     "headers": HeadersExchange,
+    "x-consistent-hash": ConsistentHashExchange,
+    "x-local-random": LocalRandomExchange,
+    "x-modulus-hash": ModulusHashExchange,
+    "x-random": RandomExchange,
+    "x-recent-history": RecentHistoryExchange,
 }
 
 
