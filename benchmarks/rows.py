@@ -17,11 +17,12 @@ class Metric:
 
 @dataclass(frozen=True)
 class Row:
-    """One measurement: arguments of the load generator (none: the start of the broker) and the figures it gives."""
+    """One measurement: a load generator's arguments (none: the start of the broker) and the figures it gives."""
 
     name: str
     load: tuple[str, ...]
     metrics: tuple[Metric, ...]
+    program: str = "amqpload.py"
 
 
 def confirmed(size: int) -> Row:
@@ -36,6 +37,12 @@ def throughput(size: int) -> Row:
     load = ("throughput", "--size", str(size), "--mode", "auto")
     title = f"{size:,} B, transient, no-ack: delivered a second"
     return Row(f"throughput-{size}", load, (Metric("delivered_per_s", title),))
+
+
+def routing(kind: str, title: str, *options: str) -> Row:
+    """Messages that each take a look at many bindings, or go to many queues."""
+    metrics = (Metric("delivered_per_s", f"{title}: delivered a second"),)
+    return Row(f"routing-{kind}", (kind, *options), metrics, "routing_load.py")
 
 
 ROWS = (
@@ -95,6 +102,9 @@ ROWS = (
     ),
     confirmed(100),
     confirmed(1024),
+    routing("topic", "topic routing, 10,000 bindings"),
+    routing("headers", "headers routing, 1,000 bindings"),
+    routing("fanout", "fanout to 1,000 queues", "--ahead", "100"),
     Row(
         "durable-queues",
         ("queues", "--count", "2000", "--durable"),

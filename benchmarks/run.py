@@ -2,8 +2,9 @@
 
 Figures move from machine to machine and from minute to minute, so only figures of one run are compared: in each round
 every broker is started afresh, and each row is measured on one broker after the other while the others are idle. The
-load comes from `amqpload.py`, a process for each row and broker. Brokers that are started here listen on free ports of
-loopback, keep their data in a temporary folder, and are stopped at the end; one that runs already is never touched.
+load comes from `amqpload.py` or `routing_load.py`, a process for each row and broker. Brokers that are started here
+listen on free ports of loopback, keep their data in a temporary folder, and are stopped at the end; one that runs
+already is never touched.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from pathlib import Path
 
 from rows import ROWS, Metric, Row
 
-LOAD = Path(__file__).with_name("amqpload.py")
+LOADS = Path(__file__).parent
 amqpload = importlib.import_module("amqpload")  # beside this file; untyped, and kept as it is
 
 RABBITMQ_SERVERS = ("/usr/lib/rabbitmq/bin/rabbitmq-server", "/usr/lib64/rabbitmq/bin/rabbitmq-server")
@@ -193,9 +194,9 @@ def rabbitmq(folder: Path) -> Iterator[Broker]:
 # measuring
 
 
-def load(broker: Broker, arguments: tuple[str, ...], seconds: float) -> dict[str, float]:
-    """Run the load generator against a broker and give its figures. Raises Failed."""
-    command = [sys.executable, str(LOAD), "--port", str(broker.port), *arguments, "--seconds", str(seconds)]
+def load(broker: Broker, program: str, arguments: tuple[str, ...], seconds: float) -> dict[str, float]:
+    """Run a load generator against a broker and give its figures. Raises Failed."""
+    command = [sys.executable, str(LOADS / program), "--port", str(broker.port), *arguments, "--seconds", str(seconds)]
     if broker.pid is not None:
         command += ["--pid", str(broker.pid)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -222,7 +223,7 @@ def load(broker: Broker, arguments: tuple[str, ...], seconds: float) -> dict[str
 def measure(broker: Broker, row: Row, seconds: float) -> dict[str, float]:
     """The figures of one row for one broker. Raises Failed."""
     if row.load:
-        return load(broker, row.load, seconds)
+        return load(broker, row.program, row.load, seconds)
     if broker.ready_s is None:
         return {}
     time.sleep(SETTLE)
