@@ -51,6 +51,6 @@ class RecentHistoryExchange(FanoutExchange):
         no_store = (properties.headers or {}).get("x-recent-history-no-store")
         if no_store is not None and no_store.kind == "t" and no_store.value:
             return
-        self.history.append(message.copy())
+        self.history.append(message.copy(message.time))
         if len(self.history) > self.length:
             self.history.popleft()
