@@ -157,7 +157,7 @@ def test_what_is_remembered_is_no_longer_in_a_queue(client: Client) -> None:
     client.call(QueueDeclare("q", durable=True))
     client.call(QueueBind("q", "x", ""))
     publish(client, "one")
-    queued = client.driver.queue("q").ready[0]
+    queued = client.driver.queue("q").backing.ready[0]
     remembered = exchange.history[0]
     assert remembered is not queued
     assert remembered.targets is None

@@ -362,7 +362,7 @@ class StoreMachine(RuleBasedStateMachine):
         """Whatever was done before: when nothing is wanted any more, nothing is left."""
         self.finish()
         for channel in (self.client.channel, self.transactional.channel):
-            channel.requeue_unacked()
+            channel.requeue_unacked(False)
         for held in self.held:
             self.put_back(held)
         self.held = []

@@ -48,7 +48,7 @@ def kept(folder: Path, files: MemoryFiles) -> list[int]:
     """What a broker finds that starts on these files. It lives a little, and what it leaves holds the same."""
     rig = Rig(folder, files).start()
     found = numbers(rig.take_all(rig.queue("queue")))
-    rig.clients[-1].channel.requeue_unacked()
+    rig.clients[-1].channel.requeue_unacked(False)
     rig.compact()
     rig = restarted(rig)
     assert numbers(rig.take_all(rig.queue("queue"))) == found
@@ -113,7 +113,7 @@ def test_damage_that_is_found_while_a_queue_pages_in(tmp_path: Path, caplog: pyt
     assert caplog.text.count("damaged record at") == 3
     data = data_of(files, 1)
     assert "of segment 1: its message is lost" in caplog.text
-    client.channel.requeue_unacked()
+    client.channel.requeue_unacked(False)
     rig.publish(client, [rig.queue("queue")], 20)
     rig.finish()
     assert numbers([(got.number, got.redelivered) for got in client.delivered[16:]]) == [*expected, 20]
@@ -201,7 +201,7 @@ def test_a_torn_end_is_cut_and_what_comes_behind_it_is_read(tmp_path: Path, tail
         assert rig.recovery.torn > 0
         assert rig.recovery.damages == []
         assert numbers(rig.take_all(rig.queue("queue"))) == expected
-        rig.clients[-1].channel.requeue_unacked()
+        rig.clients[-1].channel.requeue_unacked(False)
     rig.end()
     assert kept(tmp_path, rig.memory.killed()) == expected
 
@@ -414,7 +414,7 @@ def test_order_and_flags_survive_many_restarts_and_requeues(tmp_path: Path) -> N
         taken = rig.take_all(rig.queue("queue"))
         assert numbers(taken) == expected
         assert all(redelivered for number, redelivered in taken if number in delivered)
-        rig.clients[-1].channel.requeue_unacked()
+        rig.clients[-1].channel.requeue_unacked(False)
         rig.compact()
     rig.stop()
 

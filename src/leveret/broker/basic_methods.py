@@ -85,7 +85,7 @@ def recover(channel: Channel, requeue: bool) -> None:
     """
     if not requeue:
         raise HardError(NOT_IMPLEMENTED, "requeue=false")
-    channel.requeue_unacked()
+    channel.requeue_unacked(False)
 
 
 def qos(channel: Channel, method: BasicQos) -> None:
@@ -119,12 +119,11 @@ def get(channel: Channel, method: BasicGet) -> None:
             f"cannot obtain access to locked queue '{queue.name}' in vhost '{vhost.name}'. "
             "basic.get operations are not supported by quorum queues with single active consumer",
         )
-    taken = queue.fetch()
+    taken = queue.fetch(method.no_ack)
     if taken is None:
         channel.send(BasicGetEmpty())
         return
     message, position, redelivered = taken
-    queue.hand_out(message, position, method.no_ack)
     tag = channel.deliver_got(message, queue, position, method.no_ack)
     if queue.settings.consumer_timeout > 0 and not method.no_ack:
         GotTimeout(channel, tag, queue.settings.consumer_timeout)

@@ -271,13 +271,13 @@ class Channel:
         if self.transaction is None:
             self.unpark()
 
-    def requeue_unacked(self) -> None:
-        """Put all unacked deliveries back (basic.recover, and the end of the channel)."""
+    def requeue_unacked(self, counted: bool) -> None:
+        """Put all unacked deliveries back: for basic.recover, and, counted towards a delivery limit, for the end."""
         deliveries = list(self.unacked.values())
         self.unacked.clear()
         self.oldest = self.delivery_tag + 1
         for delivery in deliveries:
-            delivery.queue.requeue(delivery, True)
+            delivery.queue.requeue(delivery, counted)
         self.unpark()
 
     def take_back_from(self, consumer: Consumer) -> None:
@@ -342,7 +342,7 @@ class Channel:
         if self.transaction is not None:
             self.restore_settlements()
             self.transaction = None
-        self.requeue_unacked()
+        self.requeue_unacked(True)
 
     def restore_settlements(self) -> None:
         """Undo the acknowledgements of a transaction: the deliveries are unacked again."""

@@ -77,6 +77,7 @@ class DeadLetters:
             properties = message.properties()
             deaths = record_death(properties, letter.queue, message, letter.reason, int(self._vhost.timers.time_ms))
             keys = [message.address.routing_key, *selected_keys(properties.headers or {}, "CC")]
+            keys += message.address.blind_keys
             if settings.dead_letter_routing_key is not None:
                 keys = [settings.dead_letter_routing_key]
                 if properties.headers is not None:
@@ -117,7 +118,7 @@ def record_death(
         if not known:
             headers[f"x-first-death-{name}"] = FieldValue("S", value)
         headers[f"x-last-death-{name}"] = FieldValue("S", value)
-    properties.headers = headers
+    properties.headers = dict(sorted(headers.items()))  # as RabbitMQ has them
     properties.expiration = None
     return deaths
 

@@ -1,8 +1,8 @@
 """How often a message has come back to its queue, and what follows from it: x-delivery-count and x-delivery-limit.
 
-Counted are the returns that speak of a message its consumer can't deal with: basic.reject, the end of a channel or
-connection, basic.recover. A basic.nack with requeue asks for another consumer and is not counted (RabbitMQ 4.3). Counts
-are kept for as long as the broker runs.
+Counted are the returns that speak of a message its consumer can't deal with: basic.reject, and the end of a channel or
+connection. With basic.nack and basic.recover a client asks for another delivery, which is not counted (RabbitMQ 4.3).
+Counts are kept for as long as the broker runs.
 """
 
 from __future__ import annotations

@@ -39,13 +39,18 @@ def parse_expiration(text: str) -> i64:
     if length == 0:
         raise invalid_expiration(text, "no_integer")
     if length < len(digits):
-        raise invalid_expiration(text, f'{{leftover_string,"{digits[length:]}"}}')
+        raise invalid_expiration(text, f'{{leftover_string,"{escaped(digits[length:])}"}}')
     number = int(text)
     if number < 0:
         raise invalid_expiration(text, f"{{value_negative,{number}}}")
     if number > LONGEST:
         raise invalid_expiration(text, f"{{value_too_large,{number}}}")
     return i64(number)
+
+
+def escaped(text: str) -> str:
+    """A text as Erlang prints it between quotes."""
+    return text.replace("\\", "\\\\").replace('"', '\\"')
 
 
 def invalid_expiration(text: str, reason: str) -> SoftError:

@@ -40,9 +40,10 @@ def shortstr(text: str) -> bytes:
 class Address:
     """Exchange and routing key of a publish, with the bytes that every delivery of it ends in."""
 
-    def __init__(self, exchange: str, routing_key: str) -> None:
+    def __init__(self, exchange: str, routing_key: str, blind_keys: tuple[str, ...] = ()) -> None:
         self.exchange: Final = exchange
         self.routing_key: Final = routing_key
+        self.blind_keys: Final = blind_keys  # of BCC, for dead-lettering; not kept on disk
         self.encoded: Final = shortstr(exchange) + shortstr(routing_key)
         self.size: Final[i64] = len(self.encoded)
         self.first_delivery: Final = b"\x00" + self.encoded + b"\xce"

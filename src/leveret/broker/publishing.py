@@ -27,7 +27,7 @@ from leveret.broker.consumer import write_content
 from leveret.broker.direct_reply_to import REPLY_TO
 from leveret.broker.durability import Store
 from leveret.broker.expiry import checked_expiration
-from leveret.broker.message import FLAGS_AT, FRAME_HEAD, NEVER, PROPERTIES_AT, Message
+from leveret.broker.message import FLAGS_AT, FRAME_HEAD, NEVER, PROPERTIES_AT, Address, Message
 from leveret.broker.queue import Queue
 from leveret.broker.routing import Route
 
@@ -72,15 +72,19 @@ def publish_with_properties(channel: Channel, route: Route, content: bytes, flag
     queues = route.queues
     keys: list[str] | None = None
     properties: BasicProperties | None = None
+    address = route.address
     if route.each_message or must_decode(flags, header):
         properties = decode_properties(header, FLAGS_AT - FRAME_HEAD)
         check_user_id(connection, properties)
     expiration = checked_expiration(header) if flags & EXPIRATION else NEVER
     if properties is not None:
         keys = routing_keys(route, properties)
+        blind_keys = selected_keys(properties.headers or {}, "BCC")
+        if blind_keys:
+            address = Address(address.exchange, address.routing_key, tuple(blind_keys))
         content = rewritten(channel, content, properties)
     time_ms = connection.broker.timers.time_ms
-    message = Message(route.address, content, connection.frame_max, persistent, time_ms, expiration)
+    message = Message(address, content, connection.frame_max, persistent, time_ms, expiration)
     if keys is not None and properties is not None and (route.each_message or len(keys) > 1):
         queues = connection.vhost_opened().route(route.exchange, keys, properties, message)[0]
     take_in(channel, message, queues, route.mandatory, keys)

@@ -174,6 +174,9 @@ class Queue(Destination):
         backing.put_back(message, position)
         if self.limited:
             self._drop_excess()
+        if self.expiring:
+            self._drops_left = DROPS_AT_ONCE
+            self._expire_head()
         self.touch()
 
     # settling
@@ -220,8 +223,8 @@ class Queue(Destination):
             if self.handing_over and consumer.unacked == 0:
                 self._activate_next()
 
-    def fetch(self) -> tuple[Message, i64, bool] | None:
-        """Take the message that is next, None if there is none: for basic.get."""
+    def fetch(self, no_ack: bool) -> tuple[Message, i64, bool] | None:
+        """Take and hand out the message that is next, None if there is none: for basic.get."""
         self.unused_timer.renew()
         self.catch_up()
         while True:
@@ -231,12 +234,17 @@ class Queue(Destination):
                 if len(self.levels) > 1 and self.ready_count():
                     continue  # this level's messages were damaged, another's are not
                 return None
-            if not self.expiring or not self._has_expired(backing):
-                return backing.take()
-            self._drop_first(backing)
+            if self.expiring and self._has_expired(backing):
+                self._drop_first(backing)
+                continue
+            message, position, redelivered = backing.take()
+            self.hand_out(message, position, no_ack)
+            if self.expiring:
+                self._expire_head()
+            return message, position, redelivered
 
     def redeclared(self) -> None:
-        """A client declared the queue again, which counts as a use (RabbitMQ: not of a quorum queue)."""
+        """A client declared the queue again, or asked after it: a use (RabbitMQ: not of a quorum queue)."""
         if not self.is_quorum:
             self.unused_timer.renew()
 

@@ -106,6 +106,7 @@ def declare(channel: Channel, vhost: VirtualHost, method: QueueDeclare) -> None:
     elif method.passive:
         queue = vhost.queue(name)
         check_exclusive_access(queue, channel.connection, vhost)
+        queue.redeclared()
     else:
         existing = vhost.queues.get(name) if name else None
         if existing is None:

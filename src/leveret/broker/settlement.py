@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 ACKED: Final = 0
 REJECTED: Final = 1  # dropped, or dead-lettered
 REQUEUED: Final = 2  # basic.nack: somebody else shall have it
-RETURNED: Final = 3  # basic.reject, basic.recover, the end of the channel: counts towards the delivery limit
+RETURNED: Final = 3  # basic.reject with requeue: counts towards the delivery limit
 
 
 def settle(delivery: Delivery, outcome: int) -> None:
