@@ -1,4 +1,4 @@
-"""Fixtures for the tests that run programs: a clean broker, and `run`, which starts a program."""
+"""Fixtures for the tests that run programs: a clean broker, and `run` and `start`, which start programs."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from tests.support.broker_process import BrokerProcess, ExternalBroker
 
 Broker = BrokerProcess | ExternalBroker
 Run = Callable[..., Program]
+Start = Callable[..., Program]
 
 QUEUES = ("hello", "task_queue", "rpc_queue")
 EXCHANGES = ("logs", "direct_logs", "topic_logs")
@@ -34,6 +35,20 @@ def clean_broker(broker: Broker) -> Iterator[None]:
     _delete_what_programs_use(broker)
     yield
     _delete_what_programs_use(broker)
+
+
+@pytest.fixture(scope="module")
+def start(broker: Broker) -> Iterator[Start]:
+    """`start(*command, **environment)` starts a program; what has not ended before is killed when the module ends."""
+    started: list[Program] = []
+
+    def start_it(*command: str, **environment: str) -> Program:
+        started.append(Program(list(command), {"AMQP_URL": broker.url, **environment}))
+        return started[-1]
+
+    yield start_it
+    for program in started:
+        program.close()
 
 
 @pytest.fixture

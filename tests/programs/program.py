@@ -6,6 +6,7 @@ too early, fails the test with what it wrote to standard error.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import signal
@@ -39,6 +40,7 @@ class Program:
             stderr=subprocess.PIPE,
             text=True,
             env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
+            start_new_session=True,  # so that what it starts itself can be killed with it
         )
         self.lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self.errors: list[str] = []
@@ -87,6 +89,15 @@ class Program:
         self.readers[1].join(DEADLINE)
         assert found is None, f"{found!r} {self}"
 
+    def expect_logged(self, text: str) -> None:
+        """Read on until a line on standard error has this text; what comes on standard output is not looked at."""
+
+        def logged() -> bool:
+            assert self.process.poll() is None, str(self)
+            return any(text in line for line in self.errors)
+
+        wait_until(logged)
+
     def interrupt(self) -> None:
         """Press Ctrl+C: the program says that it was interrupted, nothing else, and ends."""
         self.process.send_signal(signal.SIGINT)
@@ -95,8 +106,9 @@ class Program:
         assert not self.errors, str(self)
 
     def kill(self) -> None:
-        """End the program at once, as a crash would (SIGKILL)."""
-        self.process.kill()
+        """End the program and all that it started at once, as a crash would (SIGKILL)."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(DEADLINE)
 
     def close(self) -> None:
