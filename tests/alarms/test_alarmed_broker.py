@@ -44,7 +44,8 @@ class Publisher:
     """A pika connection that notes what it is told of alarms."""
 
     def __init__(self, broker: BrokerProcess, **parameters: object) -> None:
-        wanted = pika.URLParameters(broker.url)
+        self.url = broker.url
+        wanted = pika.URLParameters(self.url)
         for name, value in parameters.items():
             setattr(wanted, name, value)
         self.connection: BlockingConnection = pika.BlockingConnection(wanted)
@@ -54,13 +55,23 @@ class Publisher:
         self.connection.add_on_connection_unblocked_callback(lambda _, frame: self.told.append("unblocked"))
 
     def publish_until_blocked(self, queue: str, body: bytes, most: int) -> int:
-        """Publish until told to stop; gives how many messages that were, which is less than `most`."""
-        for count in range(1, most):
-            self.channel.basic_publish("", queue, body)
-            self.connection.process_data_events(0)
-            if self.told:
-                return count
+        """Publish until told to stop; gives how many messages that were, which is less than `most`.
+
+        Never more is on its way than the socket takes: pika waits for it inside of basic_publish.
+        """
+        with pika.BlockingConnection(pika.URLParameters(self.url)) as observer:
+            counting = observer.channel()
+            for published in range(1, most):
+                self.channel.basic_publish("", queue, body)
+                self.connection.process_data_events(0)
+                if published % 20 == 0:
+                    self._wait_for_arrival(counting, queue, published)
+                if self.told:
+                    return published
         raise AssertionError(f"not blocked after {most} messages")
+
+    def _wait_for_arrival(self, counting: BlockingChannel, queue: str, published: int) -> None:
+        wait_until(lambda: bool(self.told) or count(counting, queue) >= published, self.connection)
 
 
 def count(channel: BlockingChannel, queue: str) -> int:
