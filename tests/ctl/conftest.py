@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
@@ -10,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from leveret.cli.leveretctl import main
 from tests.support.broker_process import BrokerProcess
 
 Ctl = Callable[..., subprocess.CompletedProcess[str]]
@@ -36,6 +39,20 @@ def leveretctl(
     return result
 
 
+def leveretctl_here(*arguments: str, data_dir: Path) -> subprocess.CompletedProcess[str]:
+    """As `leveretctl`, but in this process, which takes milliseconds."""
+    out, err = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.TextIOWrapper(io.BytesIO(), "utf-8")
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        patch.setenv("LEVERET_DATA_DIR", str(data_dir))
+        status = main(arguments)
+    printed = [stream.buffer.getvalue().decode("utf-8", "surrogateescape") for stream in (out, err)]
+    return subprocess.CompletedProcess(arguments, status, *printed)
+
+
 @pytest.fixture(scope="module")
 def leveret(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrokerProcess]:
     """A broker for the module's tests, which declare names of their own."""
@@ -49,5 +66,15 @@ def ctl(leveret: BrokerProcess) -> Ctl:
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         return leveretctl(*arguments, data_dir=leveret.data_dir)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def ctl_here(leveret: BrokerProcess) -> Ctl:
+    """As `ctl`, in this process."""
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return leveretctl_here(*arguments, data_dir=leveret.data_dir)
 
     return run

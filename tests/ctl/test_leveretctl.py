@@ -140,7 +140,7 @@ def test_help(ctl: Ctl) -> None:
     for arguments in (["help"], ["--help"], ["-?"]):
         result = ctl(*arguments)
         assert (result.returncode, result.stderr) == (0, "")
-        assert "list_queues       Lists queues and their properties" in result.stdout
+        assert "list_queues            Lists queues and their properties" in result.stdout
     for arguments in (["help", "list_exchanges"], ["list_exchanges", "--help"]):
         result = ctl(*arguments)
         assert (result.returncode, result.stderr) == (0, "")

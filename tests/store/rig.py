@@ -188,8 +188,7 @@ class Rig:
     def client(self) -> Client:
         """A client that wants confirms."""
         connection = self.broker.connect("127.0.0.1:1", "127.0.0.1:5672", True)
-        connection.begin_running()
-        connection.vhost = self.vhost
+        connection.begin_running(self.vhost)
         connection.frame_max = 131072
         channel = Channel(connection, 1)
         channel.confirming = True

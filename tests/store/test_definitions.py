@@ -18,19 +18,24 @@ from hypothesis import given, settings
 
 from leveret.amqp.field_table import Table, encode_table, table_from_python
 from leveret.store.definitions import (
-    FORMAT,
     CannotUseDefinitions,
     Changes,
     DamagedDefinitions,
     Definitions,
     LoadedDefinitions,
-    NewerFormat,
 )
 from tests.amqp.strategies import any_short_strings, tables
 
 FILE = "definitions.sqlite"
 
-Contents = tuple[set[str], dict[tuple[str, str], tuple], dict[int, tuple], set[tuple]]
+Contents = tuple[
+    set[str],
+    dict[tuple[str, str], tuple],
+    dict[int, tuple],
+    set[tuple],
+    dict[tuple[str, bool, str], tuple],
+    tuple[dict[str, dict[str, int]], dict[str, dict[str, int]]],
+]
 
 
 def contents(loaded: LoadedDefinitions) -> Contents:
@@ -56,7 +61,13 @@ def contents(loaded: LoadedDefinitions) -> Contents:
     assert len(exchanges) == len(loaded.exchanges)
     assert len(queues) == len(loaded.queues)
     assert len(bindings) == len(loaded.bindings)
-    return set(loaded.vhosts), exchanges, queues, bindings
+    policies = {
+        (each.vhost, each.operator, each.name): (each.pattern, each.apply_to, each.definition, each.priority)
+        for each in loaded.policies
+    }
+    assert len(policies) == len(loaded.policies)
+    limits = (loaded.vhost_limits, loaded.user_limits)
+    return set(loaded.vhosts), exchanges, queues, bindings, policies, limits
 
 
 def load(folder: Path) -> LoadedDefinitions:
@@ -86,7 +97,7 @@ def some_changes(first: int = 1, count: int = 3) -> Changes:
 
 def test_a_new_file_holds_nothing(tmp_path: Path) -> None:
     loaded = load(tmp_path)
-    assert contents(loaded) == (set(), {}, {}, set())
+    assert contents(loaded) == (set(), {}, {}, set(), {}, ({}, {}))
     assert loaded.next_queue_id == 1
 
 
@@ -108,6 +119,9 @@ def test_any_octets_and_arguments_come_back(vhost: str, name: str, key: str, arg
         changes.add_queue(7, vhost, name, True, arguments)
         changes.add_binding(vhost, name, "queue", name, key, arguments)
         changes.add_binding(vhost, name, "exchange", name, key, arguments)
+        changes.set_policy(vhost, True, name, key, "all", {name: key, "": 1 << 100}, -(1 << 62))
+        changes.set_vhost_limits(vhost, {"max-queues": -1})
+        changes.set_user_limits(name, {"max-channels": 1 << 62})
         commit(Path(folder), changes)
         loaded = load(Path(folder))
     encoded = encode_table(arguments)
@@ -116,6 +130,8 @@ def test_any_octets_and_arguments_come_back(vhost: str, name: str, key: str, arg
         {(vhost, name): ("headers", True, False, encoded)},
         {7: (vhost, name, True, encoded)},
         {(vhost, name, "queue", name, key, encoded), (vhost, name, "exchange", name, key, encoded)},
+        {(vhost, True, name): (key, "all", {name: key, "": 1 << 100}, -(1 << 62))},
+        ({vhost: {"max-queues": -1}}, {name: {"max-channels": 1 << 62}}),
     )
     assert [each.arguments for each in loaded.queues] == [arguments]
 
@@ -134,7 +150,7 @@ class Model:
     """What the definitions should be, changed along with them."""
 
     def __init__(self) -> None:
-        self.contents: Contents = (set(), {}, {}, set())
+        self.contents: Contents = (set(), {}, {}, set(), {}, ({}, {}))
         self.next_queue_id = 1
 
     def remove_bindings(self, kept: list[bool]) -> None:
@@ -145,10 +161,10 @@ class Model:
 
     def change(self, changes: Changes, chance: random.Random) -> None:
         """Make one change at random, here and in `changes`: of few names, so that it often meets earlier ones."""
-        vhosts, exchanges, queues, bindings = self.contents
+        vhosts, exchanges, queues, bindings, policies, (vhost_limits, user_limits) = self.contents
         vhost, name, other = chance.choice(("/", "v")), chance.choice("abc"), chance.choice("abc")
         empty = encode_table({})
-        match chance.randrange(8):
+        match chance.randrange(12):
             case 0:
                 if vhost in vhosts:
                     changes.delete_vhost(vhost)
@@ -158,6 +174,9 @@ class Model:
                     for id in [id for id, queue in queues.items() if queue[0] == vhost]:
                         del queues[id]
                     self.remove_bindings([binding[0] != vhost for binding in bindings])
+                    for policy_key in [key for key in policies if key[0] == vhost]:
+                        del policies[policy_key]
+                    vhost_limits.pop(vhost, None)
                 else:
                     changes.add_vhost(vhost)
                     vhosts.add(vhost)
@@ -178,11 +197,30 @@ class Model:
                 else:
                     changes.add_binding(*binding[:5], {})
                     bindings.add(binding)
+            case 8:
+                policy = ("^a", chance.choice(("all", "queues")), {"max-length": chance.randrange(3)}, 0)
+                operator = chance.random() < 0.5
+                changes.set_policy(vhost, operator, name, *policy)
+                policies[vhost, operator, name] = policy
+            case 9:
+                operator = chance.random() < 0.5
+                changes.clear_policy(vhost, operator, name)
+                policies.pop((vhost, operator, name), None)
+            case 10:
+                limits = {
+                    key: chance.randrange(9) for key in ("max-queues", "max-connections") if chance.random() < 0.5
+                }
+                changes.set_vhost_limits(vhost, limits)
+                changes.set_user_limits(name, limits)
+                for found, owner in ((vhost_limits, vhost), (user_limits, name)):
+                    found[owner] = limits
+                    if not limits:
+                        del found[owner]
             case _:
                 self.delete(changes, chance)
 
     def delete(self, changes: Changes, chance: random.Random) -> None:
-        _, exchanges, queues, bindings = self.contents
+        _, exchanges, queues, bindings, *_ = self.contents
         if queues and chance.random() < 0.5:
             id = chance.choice(sorted(queues))
             changes.delete_queue(id)
@@ -350,19 +388,6 @@ def test_a_log_cut_off_anywhere_leaves_the_first_commits(tmp_path: Path) -> None
     assert max(counts) >= told
 
 
-def test_a_newer_format_is_refused_and_left_alone(tmp_path: Path) -> None:
-    commit(tmp_path, some_changes())
-    database = sqlite3.connect(tmp_path / FILE)
-    database.execute(f"PRAGMA user_version = {FORMAT + 1}")
-    database.close()
-    before = (tmp_path / FILE).read_bytes()
-    with pytest.raises(
-        NewerFormat, match=rf"{FILE} has format 2, made by a later version of Leveret; this one knows 1$"
-    ):
-        load(tmp_path)
-    assert (tmp_path / FILE).read_bytes() == before
-
-
 def test_what_is_no_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / FILE).write_text("These are not the definitions. " * 100)
     with pytest.raises(DamagedDefinitions, match=rf"{FILE} is damaged: file is not a database$"):
@@ -411,11 +436,17 @@ def test_a_truncated_file_is_noticed(tmp_path: Path) -> None:
         "UPDATE queues SET arguments = x''",
         "UPDATE queues SET name = 5",
         "UPDATE exchanges SET type = CAST(x'ff' AS TEXT)",
+        "UPDATE policies SET definition = '{'",
+        "UPDATE policies SET definition = '[]'",
+        "UPDATE policies SET name = 5",
+        "UPDATE vhost_limits SET vhost = 'text'",
     ],
 )
 def test_a_damaged_row_is_noticed(tmp_path: Path, statement: str) -> None:
     changes = some_changes()
     changes.add_exchange("/", "exchange", "direct", False, False, {})
+    changes.set_policy("/", False, "policy", "", "all", {"max-length": 5}, 0)
+    changes.set_vhost_limits("/", {"max-queues": 5})
     commit(tmp_path, changes)
     database = sqlite3.connect(tmp_path / FILE)
     with database:

@@ -38,6 +38,7 @@ from leveret.broker.channel import Channel
 from leveret.broker.consumer import Consumer, write_content
 from leveret.broker.consumer_timeout import GotTimeout
 from leveret.broker.direct_reply_to import REPLY_TO, reply_address
+from leveret.broker.limits import check_consumer
 from leveret.broker.queue import Queue
 from leveret.broker.queue_arguments import (
     check_consumer_arguments,
@@ -145,6 +146,7 @@ def consume(channel: Channel, method: BasicConsume) -> None:
     if method.queue == REPLY_TO:
         consume_replies(channel, method, tag)
         return
+    check_consumer(channel)
     queue = named_queue(channel, vhost, method.queue)
     what = f"queue '{queue.name}' in vhost '{vhost.name}'"
     check_consumer_arguments(method.arguments, queue.arguments, what)

@@ -19,6 +19,7 @@ from leveret.broker.alarms import Alarms
 from leveret.broker.channel import Channel
 from leveret.broker.connection import Connection
 from leveret.broker.durability import Store
+from leveret.broker.limits import NodeLimits, Usage
 from leveret.broker.queue import Queue
 from leveret.broker.timers import Timers
 from leveret.broker.users import Users
@@ -52,6 +53,7 @@ class Broker:
         wall_clock: Callable[[], float],
         random_octets: Callable[[int], bytes],
         store: Store | None = None,
+        limits: NodeLimits | None = None,
     ) -> None:
         self.store: Final = Store() if store is None else store
         self.version: Final = version
@@ -61,6 +63,8 @@ class Broker:
         self.started_at: Final = wall_clock()
         self.timers: Final = Timers(wall_clock)
         self.users: Final = Users()
+        self.limits: Final = NodeLimits() if limits is None else limits
+        self.usage: Final = Usage()
         self.touched: Final[list[Queue]] = []  # queues that may have something to deliver
         self.confirming: Final[list[Channel]] = []  # channels that owe confirms
         self.dirty: list[Connection] = []  # connections with output

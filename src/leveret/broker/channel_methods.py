@@ -15,29 +15,23 @@ from leveret.amqp.methods import (
     ChannelOpenOk,
     Method,
 )
-from leveret.amqp.reply_codes import CHANNEL_ERROR, COMMAND_INVALID, NOT_ALLOWED, UNEXPECTED_FRAME, AMQPError, HardError
+from leveret.amqp.reply_codes import CHANNEL_ERROR, COMMAND_INVALID, UNEXPECTED_FRAME, AMQPError, HardError
 from leveret.broker import basic_methods, exchange_methods, queue_methods, transaction_methods
 from leveret.broker.channel import Channel
+from leveret.broker.limits import check_channel
 
 if TYPE_CHECKING:
     from leveret.broker.connection import Connection
 
 
 def open_channel(connection: Connection, number: int) -> None:
-    """channel.open on a number that is free; HardError 530 if as many channels are open as were agreed on.
+    """channel.open on a number that is free; HardError 530 if as many channels are open as may be.
 
     It is their number that is limited, as in RabbitMQ, and not how high they are numbered.
     """
-    opened = len(connection.channels)
-    if opened >= connection.channel_max:
-        raise HardError(
-            NOT_ALLOWED,
-            f"number of channels opened ({opened}) has reached the negotiated channel_max ({connection.channel_max})",
-            20,
-            10,
-        )
+    check_channel(connection)
     channel = Channel(connection, number)
-    connection.channels[number] = channel
+    connection.add_channel(number, channel)
     channel.send(ChannelOpenOk())
 
 
@@ -80,7 +74,7 @@ def handle_channel_class(channel: Channel, method: Method) -> None:
         channel.flush_confirms()
         channel.release()
         channel.send(ChannelCloseOk())
-        del channel.connection.channels[int(channel.number)]
+        channel.connection.drop_channel(int(channel.number))
     elif isinstance(method, ChannelFlow):
         channel.flow_active = method.active
         channel.send(ChannelFlowOk(method.active))
@@ -97,7 +91,7 @@ def handle_while_closing(channel: Channel, method: Method) -> None:
     if isinstance(method, ChannelClose):
         channel.send(ChannelCloseOk())
     elif isinstance(method, ChannelCloseOk):
-        del channel.connection.channels[int(channel.number)]
+        channel.connection.drop_channel(int(channel.number))
 
 
 def unexpected(method: Method) -> HardError:

@@ -43,6 +43,7 @@ from leveret.broker.connection_state import (
     RUNNING,
     STATE_NAMES,
 )
+from leveret.broker.limits import Usage
 from leveret.broker.message import BODY_SIZE_AT
 from leveret.broker.output import Output
 from leveret.broker.publishing import publish
@@ -92,6 +93,7 @@ class Connection(Output):
         self.frame_max: i64 = INITIAL_FRAME_MAX
         self.heartbeat = 0
         self.channels: Final[dict[int, Channel]] = {}
+        self._usages: list[Usage] = []  # of the node, the virtual host and the user, that count this connection
         self.exclusive_queues: Final[dict[Queue, None]] = {}
         # input
         self._partial: list[bytes] = []
@@ -377,8 +379,12 @@ class Connection(Output):
         value = capabilities.value.get(capability)
         return value is not None and value.value is True
 
-    def begin_running(self) -> None:
-        """connection.open was answered: from now on heartbeats are due instead of the handshake."""
+    def begin_running(self, vhost: VirtualHost) -> None:
+        """connection.open is granted: from now on heartbeats are due instead of the handshake."""
+        self.vhost = vhost
+        self._usages = [self.broker.usage, vhost.usage, self.broker.users.usage(self.user)]
+        for usage in self._usages:
+            usage.connections += 1
         self.state = RUNNING
         self._timer.cancel()
         if self.heartbeat:
@@ -421,6 +427,8 @@ class Connection(Output):
             self._partial = []
             self._partial_size = 0
             self.broker.connections.pop(self, None)
+            for usage in self._usages:
+                usage.connections -= 1
             self.wake()
 
     def release(self) -> None:
@@ -428,9 +436,24 @@ class Connection(Output):
         for channel in list(self.channels.values()):
             if not channel.closing:
                 channel.release()
+        self._count_channels(-len(self.channels))
         self.channels.clear()
         for queue in list(self.exclusive_queues):
             self.vhost_opened().delete_queue(queue)
+
+    def add_channel(self, number: int, channel: Channel) -> None:
+        """A channel opens."""
+        self.channels[number] = channel
+        self._count_channels(1)
+
+    def drop_channel(self, number: int) -> None:
+        """A channel is closed, and both sides know it."""
+        del self.channels[number]
+        self._count_channels(-1)
+
+    def _count_channels(self, more: int) -> None:
+        for usage in self._usages:
+            usage.channels += more
 
     # time
 

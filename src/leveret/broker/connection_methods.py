@@ -28,6 +28,7 @@ from leveret.broker.connection_state import (
     EXPECT_TUNE_OK,
     RUNNING,
 )
+from leveret.broker.limits import check_connection
 from leveret.broker.users import MECHANISMS, BadCredentials
 
 if TYPE_CHECKING:
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 log: Final = logging.getLogger("leveret.connection")
 
 ACCEPTED_HEADERS: Final = (PROTOCOL_HEADER, b"AMQP\x01\x01\x00\x09", b"AMQP\x01\x01\x09\x01")
-CHANNEL_MAX: Final = 2047
 FRAME_MAX: Final = 131072
 HEARTBEAT: Final = 60  # seconds, suggested to clients
 
@@ -94,13 +94,13 @@ def start_ok(connection: Connection, method: ConnectionStartOk) -> None:
         connection.close_socket()
         return
     connection.state = EXPECT_TUNE_OK
-    connection.send_method(0, ConnectionTune(CHANNEL_MAX, FRAME_MAX, HEARTBEAT))
+    connection.send_method(0, ConnectionTune(connection.broker.limits.channel_max, FRAME_MAX, HEARTBEAT))
 
 
 def tune_ok(connection: Connection, method: ConnectionTuneOk) -> None:
     """Agree on the limits: 0 asks for none, which is above ours. HardError 530 outside of what was offered."""
     check_negotiated("frame_max", method.frame_max, MIN_FRAME_MAX, FRAME_MAX)
-    check_negotiated("channel_max", method.channel_max, 1, CHANNEL_MAX)
+    check_negotiated("channel_max", method.channel_max, 1, connection.broker.limits.channel_max)
     connection.frame_max = method.frame_max
     connection.channel_max = method.channel_max
     connection.heartbeat = method.heartbeat
@@ -108,29 +108,29 @@ def tune_ok(connection: Connection, method: ConnectionTuneOk) -> None:
 
 
 def check_negotiated(name: str, value: int, lowest: int, highest: int) -> None:
-    """HardError 530 in RabbitMQ's words if a negotiated limit is out of range."""
-    if value == 0:
+    """HardError 530 in RabbitMQ's words if a negotiated limit is out of range. 0 is no limit."""
+    if value == 0 and highest:
         no_limit = " (no limit)" if name == "channel_max" else ""
         raise HardError(
             NOT_ALLOWED, f"negotiated {name} = 0{no_limit} is higher than the maximum allowed value ({highest})", 10, 31
         )
-    if value < lowest:
+    if 0 < value < lowest:
         raise HardError(
             NOT_ALLOWED, f"negotiated {name} = {value} is lower than the minimum allowed value ({lowest})", 10, 31
         )
-    if value > highest:
+    if value > highest > 0:
         raise HardError(
             NOT_ALLOWED, f"negotiated {name} = {value} is higher than the maximum allowed value ({highest})", 10, 31
         )
 
 
 def open_vhost(connection: Connection, method: ConnectionOpen) -> None:
-    """Open a virtual host; HardError 530 if there is no such one."""
+    """Open a virtual host; HardError 530 if there is no such one, or no room for another connection."""
     vhost = connection.broker.vhosts.get(method.virtual_host)
     if vhost is None:
         raise HardError(NOT_ALLOWED, f"vhost {method.virtual_host} not found", 10, 40)
-    connection.vhost = vhost
-    connection.begin_running()
+    check_connection(connection, vhost)
+    connection.begin_running(vhost)
     connection.send_method(0, ConnectionOpenOk())
     log.info(
         "connection %s: user '%s' authenticated and granted access to vhost '%s'",

@@ -9,6 +9,7 @@ lets go of it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from mypy_extensions import i64, mypyc_attr
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from leveret.broker.connection import Connection
     from leveret.broker.exchange.base import Exchange
     from leveret.broker.message import Message
+    from leveret.broker.policy import Policy
     from leveret.broker.queue import Queue
 
 NOT_STORED: Final[i64] = -1
@@ -117,6 +119,22 @@ class Store:
 
     def binding_removed(self, vhost: str, binding: Binding) -> None:
         """A binding between durable things was removed."""
+
+    def policy_set(self, vhost: str, policy: Policy, operator: bool) -> None:
+        """A policy, or an operator policy, was set, perhaps in the place of one of its name."""
+
+    def policy_cleared(self, vhost: str, name: str, operator: bool) -> None:
+        """A policy, or an operator policy, was removed."""
+
+    def vhost_limits_set(self, vhost: str, limits: dict[str, int]) -> None:
+        """The limits of a virtual host are these from now on."""
+
+    def user_limits_set(self, user: str, limits: dict[str, int]) -> None:
+        """The limits of a user are these from now on."""
+
+    def when_committed(self, callback: Callable[[], None]) -> None:
+        """Call back when all changes made so far are committed; at once if there are none to wait for."""
+        callback()
 
     def hold_for_definitions(self, connection: Connection) -> None:
         """Hold the connection's output until the changes made so far are committed, if there are any."""

@@ -4,6 +4,8 @@ texts.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from leveret.amqp.field_table import TYPE_NAMES, Table
 from leveret.amqp.methods import (
     ExchangeBind,
@@ -31,14 +33,18 @@ from leveret.broker.exchange.base import Exchange
 from leveret.broker.exchange.recent_history import RecentHistoryExchange
 from leveret.broker.exchange.types import TYPES, make_exchange
 from leveret.broker.history import deliver_history
+from leveret.broker.limits import check_exchange
 from leveret.broker.vhost import VirtualHost, check_name_not_reserved
+
+if TYPE_CHECKING:
+    from leveret.broker.broker import Broker
 
 
 def handle(channel: Channel, method: Method) -> None:
     """Handle a method of class exchange."""
     vhost = channel.connection.vhost_opened()
     if isinstance(method, ExchangeDeclare):
-        declare(vhost, method)
+        declare(channel.connection.broker, vhost, method)
         if not method.nowait:
             channel.send(ExchangeDeclareOk())
     elif isinstance(method, ExchangeDelete):
@@ -60,7 +66,7 @@ def handle(channel: Channel, method: Method) -> None:
         raise HardError(COMMAND_INVALID, f"unexpected method {method.name}")
 
 
-def declare(vhost: VirtualHost, method: ExchangeDeclare) -> None:
+def declare(broker: Broker, vhost: VirtualHost, method: ExchangeDeclare) -> None:
     """Declare an exchange, or check that the one there is equivalent (SoftError 406, 403, 404)."""
     name = method.exchange.replace("\r", "").replace("\n", "")
     if method.passive:
@@ -75,6 +81,7 @@ def declare(vhost: VirtualHost, method: ExchangeDeclare) -> None:
         check_equivalent(vhost, existing, method)
         return
     check_name_not_reserved("exchange", name)
+    check_exchange(name, vhost, broker)
     alternate = method.arguments.get("alternate-exchange")
     if alternate is not None and alternate.kind != "S":
         raise SoftError(

@@ -28,6 +28,7 @@ from leveret.broker.rotation import ConsumerRotation
 
 if TYPE_CHECKING:
     from leveret.broker.connection import Connection
+    from leveret.broker.policy import Policy
     from leveret.broker.vhost import VirtualHost
 
 DROPS_AT_ONCE: Final = 1000  # messages that a queue drops before others have their turn
@@ -55,6 +56,8 @@ class Queue(Destination):
         self.store: Final = vhost.store
         self.deleted = False
         self.gone = False  # deleted, and the messages dropped
+        self.policy: Policy | None = None
+        self.operator_policy: Policy | None = None
         self.settings = effective_settings(arguments, {}, {})
         self.is_quorum: Final = self.settings.type == "quorum"
         self.backing = BackingQueue(self, 0)  # of the priority in turn

@@ -30,6 +30,7 @@ from leveret.broker.arguments import check_equivalent_arguments
 from leveret.broker.channel import Channel
 from leveret.broker.direct_reply_to import REPLY_TO
 from leveret.broker.exchange_methods import bind, check_not_default, exchange_to_bind, flag, unbind
+from leveret.broker.limits import check_queue
 from leveret.broker.queue import Queue
 from leveret.broker.queue_arguments import (
     check_queue_arguments,
@@ -147,6 +148,7 @@ def create(channel: Channel, vhost: VirtualHost, name: str, method: QueueDeclare
     check_queue_arguments(method.arguments, what)
     if quorum:
         check_quorum_properties(method.durable, method.exclusive, method.auto_delete, what)
+    check_queue(name, vhost, connection.broker)
     owner = connection if method.exclusive else None
     queue = vhost.new_queue(name, method.durable and owner is None, method.auto_delete, owner, method.arguments)
     vhost.add_queue(queue)

@@ -11,6 +11,7 @@ from typing import Final
 
 from leveret.amqp.field_table import decode_table
 from leveret.amqp.reply_codes import AMQPError
+from leveret.broker.limits import Usage
 
 MECHANISMS: Final = b"PLAIN AMQPLAIN"
 
@@ -25,6 +26,7 @@ class Users:
     def __init__(self) -> None:
         self._passwords: Final = {"guest": "guest"}
         self._loopback_only: Final = {"guest"}
+        self.usages: Final[dict[str, Usage]] = {name: Usage() for name in self._passwords}
 
     def authenticate(self, mechanism: str, response: bytes, from_loopback: bool) -> str:
         """The name of the user who logs in, or BadCredentials."""
@@ -36,6 +38,10 @@ class Users:
         if name in self._loopback_only and not from_loopback:
             raise BadCredentials(f"user '{name}' can only connect via localhost")
         return name
+
+    def usage(self, name: str) -> Usage:
+        """What a user has open and may have; one that is no user any more may have everything."""
+        return self.usages.get(name) or Usage()
 
 
 def credentials(mechanism: str, response: bytes) -> tuple[str, bytes]:

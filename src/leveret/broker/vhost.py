@@ -6,6 +6,7 @@ in and forgets it when they differ.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from mypy_extensions import i64
@@ -19,7 +20,9 @@ from leveret.broker.durability import Store
 from leveret.broker.exchange.base import Exchange
 from leveret.broker.exchange.direct import DirectExchange
 from leveret.broker.exchange.types import make_exchange
+from leveret.broker.limits import Usage
 from leveret.broker.message import Address, Message
+from leveret.broker.policy import Policies
 from leveret.broker.queue import Queue
 from leveret.broker.timers import Timers
 
@@ -45,6 +48,8 @@ class VirtualHost:
         self.touched: Final = touched
         self.store: Final = store
         self.timers: Final = timers
+        self.policies: Final = Policies(name, store)
+        self.usage: Final = Usage()
         self.dead_letters: Final = DeadLetters(self)
         self.queues: Final[dict[str, Queue]] = {}
         self.exchanges: Final[dict[str, Exchange]] = {}
@@ -89,6 +94,7 @@ class VirtualHost:
 
     def add_exchange(self, exchange: Exchange) -> None:
         """A new exchange, of a name that is free."""
+        self.policies.apply_to_exchange(exchange)
         self.exchanges[exchange.name] = exchange
         self.epoch += 1
         if exchange.durable:
@@ -102,10 +108,22 @@ class VirtualHost:
 
     def add_queue(self, queue: Queue) -> None:
         """A new queue, of a name that is free."""
+        self.policies.apply_to_queue(queue)
         self.queues[queue.name] = queue
         self.epoch += 1
         if queue.durable:
             self.store.queue_added(self.name, queue)
+
+    def reapply_policies(self) -> Iterator[None]:
+        """Apply the policies that there are now to everything, one thing at a time, between which others may work."""
+        for exchange in list(self.exchanges.values()):
+            if not exchange.deleted and self.policies.apply_to_exchange(exchange):
+                self.epoch += 1
+            yield
+        for queue in list(self.queues.values()):
+            if not queue.deleted:
+                self.policies.apply_to_queue(queue)
+            yield
 
     def add_reply_queue(self, queue: Queue) -> None:
         """A direct reply-to consumer subscribes."""

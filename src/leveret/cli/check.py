@@ -141,6 +141,7 @@ def definitions_line(check: FolderCheck) -> str:
     return (
         f"format {check.definitions.version}, {counted(len(loaded.vhosts), 'virtual host')}, "
         f"{counted(len(loaded.exchanges), 'exchange')}, {counted(len(loaded.bindings), 'binding')}, "
+        f"{counted(len(loaded.policies), 'policy', 'policies')}, "
         f"{counted(len(loaded.queues), 'queue')}, {held} of them with messages"
     )
 
@@ -162,9 +163,9 @@ def size(octets: int) -> str:
     return f"{octets} octets" if octets < 2**20 else shown(int(octets))
 
 
-def counted(number: int, name: str) -> str:
+def counted(number: int, name: str, several: str | None = None) -> str:
     """A number of things."""
-    return f"{number} {name}" if number == 1 else f"{number} {name}s"
+    return f"{number} {name}" if number == 1 else f"{number} {several or name + 's'}"
 
 
 def findings(heading: str, found: list[Finding]) -> Iterator[str]:
@@ -196,6 +197,7 @@ def json_report(check: FolderCheck) -> dict[str, object]:
             "exchanges": len(loaded.exchanges),
             "queues": len(loaded.queues),
             "bindings": len(loaded.bindings),
+            "policies": len(loaded.policies),
         },
         "message_log": {
             "segments": log.segments,

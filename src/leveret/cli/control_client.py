@@ -20,20 +20,32 @@ from leveret.management.control_socket import AddressTooLong, address
 
 # the exit statuses of sysexits.h, as rabbitmqctl uses them
 USAGE: Final = 64
+DATA_ERROR: Final = 65
 UNAVAILABLE: Final = 69
 SOFTWARE: Final = 70
 TEMPORARY: Final = 75
 NO_PERMISSION: Final = 77
 
+# by the kind of error that the broker answers with: what to end with, and what goes before the text
+ERRORS: Final = {
+    "permission": (NO_PERMISSION, "Error: "),
+    "refused": (UNAVAILABLE, "Error:\n"),
+    "vhost": (DATA_ERROR, ""),
+}
 CREDENTIALS: Final = struct.Struct("iii")  # struct ucred: process, user, group
 
 
 class ControlFailure(Exception):
-    """The broker could not be asked, or did not answer; with the exit status to end with."""
+    """The broker could not be asked, or did not answer, or refused; with the exit status to end with.
 
-    def __init__(self, status: int, text: str) -> None:
+    `before` is what goes before the text when it is printed.
+    """
+
+    def __init__(self, status: int, text: str, before: str = "Error: ") -> None:
         super().__init__(text)
         self.status: Final = status
+        self.before: Final = before
+        self.is_refusal: Final = before != "Error: "  # as RabbitMQ would refuse it
 
 
 class ControlClient:
@@ -100,9 +112,8 @@ class ControlClient:
             raise ControlFailure(SOFTWARE, "the broker's answer is not understood")
         failure = decoded.get("error")
         if isinstance(failure, dict):
-            raise ControlFailure(
-                NO_PERMISSION if failure.get("kind") == "permission" else SOFTWARE, str(failure.get("text"))
-            )
+            status, before = ERRORS.get(str(failure.get("kind")), (SOFTWARE, "Error: "))
+            raise ControlFailure(status, str(failure.get("text")), before)
         return decoded
 
     def _line(self) -> bytes:

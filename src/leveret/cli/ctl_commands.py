@@ -22,8 +22,14 @@ GENERAL_OPTIONS: Final = (
 )
 
 
+ANY_NUMBER: Final = 1 << 30
+
+
 class Command:
-    """One command. `listing` is the kind it lists, if it lists; the first of the formatters is the default."""
+    """One command. `listing` is the kind it lists, if it lists; the first of the formatters is the default.
+
+    It takes as many words behind its name as `words` has, and up to `most` if that is more.
+    """
 
     def __init__(
         self,
@@ -34,6 +40,8 @@ class Command:
         listing: str = "",
         options: tuple[str, ...] = ("no-table-headers",),
         formatters: tuple[str, ...] = FORMATTERS,
+        words: tuple[str, ...] = (),
+        most: int = 0,
     ) -> None:
         self.name: Final = name
         self.description: Final = description
@@ -42,8 +50,116 @@ class Command:
         self.listing: Final = listing
         self.options: Final = options
         self.formatters: Final = formatters
+        self.words: Final = words
+        self.most: Final = max(most, len(words))
 
 
+POLICY: Final = ("name", "pattern", "definition")
+OF_POLICY: Final = "[--vhost <vhost>] [--priority <priority>] [--apply-to <apply-to>] <name> <pattern> <definition>"
+POLICY_OPTIONS: Final = ("priority", "apply-to")
+POLICY_COMMANDS: Final = (
+    Command(
+        "set_policy",
+        "Sets or updates a policy",
+        OF_POLICY,
+        (
+            'Setting policy "{name}" for pattern "{pattern}" to "{definition}" with priority "{priority}" '
+            'for vhost "{vhost}" ...',
+        ),
+        options=POLICY_OPTIONS,
+        words=POLICY,
+    ),
+    Command(
+        "clear_policy",
+        "Clears (removes) a policy",
+        "[--vhost <vhost>] <name>",
+        ('Clearing policy "{name}" on vhost "{vhost}" ...',),
+        options=(),
+        words=("name",),
+    ),
+    Command(
+        "list_policies",
+        "Lists all policies in a virtual host",
+        "[--vhost <vhost>] [--no-table-headers] [--timeout <timeout>]",
+        ('Listing policies for vhost "{vhost}" ...',),
+        "policies",
+    ),
+    Command(
+        "set_operator_policy",
+        "Sets an operator policy that overrides a subset of arguments in user policies",
+        OF_POLICY,
+        (
+            'Setting operator policy override "{name}" for pattern "{pattern}" to "{definition}" with priority '
+            '"{priority}" for vhost "{vhost}" ...',
+        ),
+        options=POLICY_OPTIONS,
+        words=POLICY,
+    ),
+    Command(
+        "clear_operator_policy",
+        "Clears an operator policy",
+        "[--vhost <vhost>] <name>",
+        ('Clearing operator policy "{name}" on vhost "{vhost}" ...',),
+        options=(),
+        words=("name",),
+    ),
+    Command(
+        "list_operator_policies",
+        "Lists operator policy overrides for a virtual host",
+        "[--vhost <vhost>] [--no-table-headers] [--timeout <timeout>]",
+        ('Listing operator policy overrides for vhost "{vhost}" ...',),
+        "operator_policies",
+    ),
+)
+LIMIT_COMMANDS: Final = (
+    Command(
+        "set_vhost_limits",
+        "Sets virtual host limits",
+        "[--vhost <vhost>] <definition>",
+        ('Setting vhost limits to "{definition}" for vhost "{vhost}" ...',),
+        options=(),
+        words=("definition",),
+    ),
+    Command(
+        "clear_vhost_limits",
+        "Clears virtual host limits",
+        "[--vhost <vhost>]",
+        ('Clearing vhost "{vhost}" limits ...',),
+        options=(),
+    ),
+    Command(
+        "list_vhost_limits",
+        "Displays configured virtual host limits",
+        "[--vhost <vhost>] [--global] [--no-table-headers]",
+        ('Listing limits for vhost "{vhost}" ...',),
+        "vhost_limits",
+        ("global", "no-table-headers"),
+    ),
+    Command(
+        "set_user_limits",
+        "Sets user limits",
+        "<username> <definition>",
+        ('Setting user limits to "{definition}" for user "{username}" ...',),
+        options=(),
+        words=("username", "definition"),
+    ),
+    Command(
+        "clear_user_limits",
+        "Clears user connection/channel limits",
+        "<username> <limit_type> | all",
+        ('Clearing "{limit_type}" limit for user "{username}" ...',),
+        options=(),
+        words=("username", "limit_type"),
+    ),
+    Command(
+        "list_user_limits",
+        "Displays configured user limits",
+        "[--user <username>] [--global]",
+        ('Listing limits for user "{user}" ...',),
+        "user_limits",
+        ("global", "user", "no-table-headers"),
+    ),
+)
 OF_VHOST: Final = "[--vhost <vhost>] [--no-table-headers] [<column> ...] [--timeout <timeout>]"
 OF_NODE: Final = "[--no-table-headers] [<column> ...] [--timeout <timeout>]"
 COMMANDS: Final = {
@@ -56,9 +172,15 @@ COMMANDS: Final = {
             ("Timeout: {timeout} seconds ...", "Listing queues for vhost {vhost} ..."),
             "queues",
             ("no-table-headers", "online", "offline", "local"),
+            most=ANY_NUMBER,
         ),
         Command(
-            "list_exchanges", "Lists exchanges", OF_VHOST, ("Listing exchanges for vhost {vhost} ...",), "exchanges"
+            "list_exchanges",
+            "Lists exchanges",
+            OF_VHOST,
+            ("Listing exchanges for vhost {vhost} ...",),
+            "exchanges",
+            most=ANY_NUMBER,
         ),
         Command(
             "list_bindings",
@@ -66,6 +188,7 @@ COMMANDS: Final = {
             OF_VHOST,
             ("Listing bindings for vhost {vhost}...",),
             "bindings",
+            most=ANY_NUMBER,
         ),
         Command(
             "list_connections",
@@ -73,14 +196,23 @@ COMMANDS: Final = {
             OF_NODE,
             ("Listing connections ...",),
             "connections",
+            most=ANY_NUMBER,
         ),
-        Command("list_channels", "Lists all channels in the node", OF_NODE, ("Listing channels ...",), "channels"),
+        Command(
+            "list_channels",
+            "Lists all channels in the node",
+            OF_NODE,
+            ("Listing channels ...",),
+            "channels",
+            most=ANY_NUMBER,
+        ),
         Command(
             "list_consumers",
             "Lists all consumers for a vhost",
             OF_VHOST,
             ("Listing consumers in vhost {vhost} ...",),
             "consumers",
+            most=ANY_NUMBER,
         ),
         Command(
             "status",
@@ -94,8 +226,19 @@ COMMANDS: Final = {
             "Stops the broker, and returns when it has ended",
             "[--idempotent]",
             options=("idempotent",),
+            most=1,
         ),
+        *POLICY_COMMANDS,
+        *LIMIT_COMMANDS,
     )
+}
+
+WORDS: Final = {
+    "name": "policy name (identifier)",
+    "pattern": "regular expression pattern that will be used to match queues and exchanges",
+    "definition": "what is set, must be a valid JSON document",
+    "username": "the user's name",
+    "limit_type": "must be max-connections or max-channels, or all",
 }
 
 
@@ -118,9 +261,9 @@ def general_help() -> list[str]:
         "",
         heading("Commands", bold),
         "",
-        "   help              Displays usage information for a command",
-        "   version           Displays the version",
-        *(f"   {command.name:<17} {command.description}" for command in COMMANDS.values()),
+        "   help                   Displays usage information for a command",
+        "   version                Displays the version",
+        *(f"   {command.name:<22} {command.description}" for command in COMMANDS.values()),
         "",
         heading("Options", bold),
         "",
@@ -134,10 +277,16 @@ def command_help(command: Command) -> list[str]:
     """What a command does and takes."""
     bold = sys.stdout.isatty()
     text = ["", *usage(command, bold), "", f"{command.description}.", ""]
-    if command.listing:
+    if command.listing and command.most:
         columns = ", ".join(sorted(COLUMNS[command.listing]))
         text += [heading("Arguments and Options", bold), "", "<column>", f"\tmust be one of {columns}", ""]
+    for name in command.words:
+        text += [f"<{name}>", f"\t{WORDS[name]}", ""]
     for name, meaning in (
+        ("priority", "policy priority (default: 0)"),
+        ("apply-to", "<all | queues | classic_queues | quorum_queues | streams | exchanges> (default: all)"),
+        ("global", "lists the limits of all virtual hosts, or of all users"),
+        ("user", "the user whose limits are listed (default: guest)"),
         ("online", "lists only queues that are available, which all are"),
         ("offline", "lists only queues that are not available, of which there are none"),
         ("local", "lists only queues of this node, which all are"),

@@ -1,7 +1,8 @@
 """Rows as text, the way rabbitmqctl prints them: table (tab-separated), pretty_table, csv, json and json_stream.
 
 A row's cell is what the control socket sends: a string, a number, a truth value, null for nothing, a field table as
-`[[key, type, value], ...]`, a list of names, or a list of numbers, which is an Erlang tuple (`{0,9,1}`).
+`[[key, type, value], ...]`, the definition of policies as `[[key, value], ...]`, a list of names, or a list of numbers,
+which is an Erlang tuple (`{0,9,1}`).
 
 In table and csv a field table is an Erlang term: `[{"x-max-length",5}]`, and an empty string in it is `[]`. There we
 leave rabbitmqctl only where it can't be read: it prints text that is not Latin-1 as numbers, and numbers that might be
@@ -84,6 +85,8 @@ def json_value(value: Cell) -> object:
     """A cell in rabbitmqctl's JSON: nothing is an empty string, a void field is `undefined`."""
     if value is None:
         return ""
+    if is_definition(value):
+        return {str(key): setting for key, setting in fields(value)}
     return [json_field(field) for field in fields(value)] if is_table(value) else value
 
 
@@ -127,6 +130,8 @@ def plain(value: Cell) -> str:
         return "true" if value else "false"
     if not isinstance(value, list):
         return str(value)
+    if is_definition(value):
+        return "[" + ", ".join(f"{{{binary(str(key))}, {plain(setting)}}}" for key, setting in fields(value)) + "]"
     if is_table(value):
         return erlang("table", value)
     if value and all(isinstance(part, int) for part in value):
@@ -137,6 +142,11 @@ def plain(value: Cell) -> str:
 def is_table(value: Cell) -> bool:
     """Whether a cell is a field table that is not empty."""
     return isinstance(value, list) and bool(value) and isinstance(value[0], list)
+
+
+def is_definition(value: Cell) -> bool:
+    """Whether a cell is the definition of policies, and not empty."""
+    return is_table(value) and len(fields(value)[0]) == 2
 
 
 def fields(value: Cell) -> list[list[Cell]]:

@@ -18,6 +18,14 @@ from leveret.server.limits import parse_memory_limit, parse_size
 LOG_LEVELS = ("debug", "info", "warning", "error", "none")
 DAY = 24 * 60 * 60 * 1000  # milliseconds
 DEFAULT_DATA_DIR = "leveret-data"
+LIMITS = (  # of the node, by their names in rabbitmq.conf
+    ("connection_max", -1, "how many connections may be open"),
+    ("channel_max", 2047, "how many channels a connection may have open, 0 for as many as it likes"),
+    ("channel_max_per_node", -1, "how many channels may be open"),
+    ("consumer_max_per_channel", -1, "how many consumers a channel may have"),
+    ("cluster_queue_limit", -1, "how many queues there may be"),
+    ("cluster_exchange_limit", -1, "how many exchanges there may be, the predeclared ones counted"),
+)
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -78,6 +86,15 @@ def parser() -> OneLineParser:
         metavar="SIZE",
         help="how large a file of the message log becomes before the next is begun, 64KiB to 1GiB (default: 32MiB)",
     )
+    for name, default, meaning in LIMITS:
+        shown = "none" if default < 0 else str(default)
+        serve.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=channel_limit if name == "channel_max" else limit,
+            default=default,
+            metavar="N",
+            help=f"{meaning} (default: {shown})",
+        )
     serve.add_argument("--log-level", choices=LOG_LEVELS, default="info", help="what to log (default: info)")
     check = commands.add_parser("check", help="verify the data folder of a stopped broker, and say what it holds")
     check.add_argument("data_dir", type=Path, metavar="DATA_DIR", help="the data folder; nothing in it is changed")
@@ -118,6 +135,22 @@ def segment_size(text: str) -> int:
     return octets
 
 
+def limit(text: str) -> int:
+    """How many of something there may be: a number, -1 or infinity for no limit."""
+    if text in ("-1", "infinity"):
+        return -1
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number, -1 or infinity")
+    return int(text)
+
+
+def channel_limit(text: str) -> int:
+    """As `limit`, as far as the protocol can count channels."""
+    if limit(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is more than 65535")
+    return max(limit(text), 0)
+
+
 def memory_limit(text: str) -> int:
     """Octets, given as such or as a share of what there is."""
     try:
@@ -146,6 +179,7 @@ def data_dir(arguments: argparse.Namespace) -> Path | None:
 
 def run_server(arguments: argparse.Namespace) -> int:
     """`leveret serve`: 0 when it was told to stop, 1 with one line when it can't start."""
+    from leveret.broker.limits import NodeLimits
     from leveret.server.server import Configuration, serve
     from leveret.server.storage import CannotStart
 
@@ -160,6 +194,7 @@ def run_server(arguments: argparse.Namespace) -> int:
         disk_free_limit=arguments.disk_free_limit,
         sync=arguments.sync,
         segment_size=arguments.segment_size,
+        limits=NodeLimits(**{name: getattr(arguments, name) for name, _, _ in LIMITS}),
     )
     try:
         asyncio.run(serve(configuration))

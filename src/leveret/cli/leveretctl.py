@@ -1,4 +1,4 @@
-"""The command `leveretctl`: look at a running broker, and stop it.
+"""The command `leveretctl`: look at a running broker, set its policies and limits, and stop it.
 
 It takes the arguments of rabbitmqctl and prints what rabbitmqctl prints, byte for byte where a script may read it:
 standard output, the exit status and the words of an error. The banners go to standard output and are left out by -q.
@@ -8,15 +8,12 @@ It loads nothing of the broker, so that it starts at once.
 
 from __future__ import annotations
 
-import getopt
 import os
 import sys
-from collections.abc import Iterable, Sequence
-from pathlib import Path
-from typing import Final, TextIO
+from collections.abc import Sequence
+from typing import Final
 
 from leveret import __version__
-from leveret.cli import DEFAULT_DATA_DIR
 from leveret.cli.control_client import (
     SOFTWARE,
     TEMPORARY,
@@ -25,75 +22,16 @@ from leveret.cli.control_client import (
     ControlClient,
     ControlFailure,
 )
+from leveret.cli.ctl_changes import LIMITS, ask, change, rows_of, show_limits
 from leveret.cli.ctl_commands import COMMANDS, Command, command_help, general_help, usage
-from leveret.cli.formatters import MACHINE_READABLE, Row, json_text, lines
-from leveret.cli.status_report import UNITS, status_report
+from leveret.cli.ctl_options import SOMEWHERE, Options, UsageError, split
+from leveret.cli.ctl_output import write
+from leveret.cli.formatters import Row, json_text, lines
+from leveret.cli.status_report import status_report
 from leveret.management.columns import COLUMNS, DEFAULT_COLUMNS, unsupported
 
 INTERRUPTED: Final = 130  # as the shell says of a program that SIGINT ended
 BROKEN_PIPE: Final = 141  # as the shell says of a program that SIGPIPE ended
-DEFAULT_TIMEOUT: Final = 60
-
-SHORT: Final = {"p": "vhost", "n": "node", "t": "timeout", "q": "quiet", "s": "silent", "l": "longnames", "?": "help"}
-WITH_VALUE: Final = ("vhost", "node", "timeout", "formatter", "data-dir", "unit")
-EVERYWHERE: Final = (
-    "vhost", "node", "timeout", "quiet", "silent", "longnames", "help", "version", "formatter", "data-dir",
-)  # fmt: skip
-SOMEWHERE: Final = ("no-table-headers", "online", "offline", "local", "unit", "idempotent")
-
-
-class UsageError(Exception):
-    """Arguments that mean nothing; `command` is what they were for, if that much is known."""
-
-    def __init__(self, text: str, command: Command | None = None) -> None:
-        super().__init__(text)
-        self.command: Final = command
-
-
-class Options:
-    """What was asked for besides command and columns."""
-
-    def __init__(self, given: dict[str, str], command: Command) -> None:
-        self.vhost: Final = given.get("vhost", "/")
-        self.silent: Final = "silent" in given
-        self.quiet: Final = self.silent or "quiet" in given
-        self.headers: Final = "no-table-headers" not in given
-        self.offline: Final = "offline" in given and "online" not in given and "local" not in given
-        self.idempotent: Final = "idempotent" in given
-        self.formatter: Final = one_of(given, "formatter", command.formatters, command)
-        self.unit: Final = one_of(given, "unit", ("gb", *UNITS), command)
-        self.timeout: Final = seconds(given, command)
-        self.data_dir: Final = Path(given.get("data-dir") or os.environ.get("LEVERET_DATA_DIR") or DEFAULT_DATA_DIR)
-
-
-def one_of(given: dict[str, str], name: str, choices: Sequence[str], command: Command) -> str:
-    """An option's value, the first of the choices if it isn't given."""
-    value = given.get(name, choices[0])
-    if value not in choices:
-        raise UsageError(f"--{name} {value} is not supported, use one of {', '.join(dict.fromkeys(choices))}", command)
-    return value
-
-
-def seconds(given: dict[str, str], command: Command) -> int:
-    """The timeout."""
-    text = given.get("timeout", str(DEFAULT_TIMEOUT))
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise UsageError(f"Invalid options for this command:\n-t : {text}", command)
-    return int(text)
-
-
-def split(arguments: Sequence[str]) -> tuple[dict[str, str], list[str]]:
-    """Options and the words among which they stood, in any order."""
-    long = [f"{name}=" if name in WITH_VALUE else name for name in EVERYWHERE + SOMEWHERE]
-    short = "".join(f"{letter}:" if name in WITH_VALUE else letter for letter, name in SHORT.items())
-    try:
-        pairs, words = getopt.gnu_getopt(list(arguments), short, long)
-    except getopt.GetoptError as error:
-        dashes = "-" if len(error.opt) == 1 else "--"
-        command = next((COMMANDS[word] for word in arguments if word in COMMANDS), None)
-        raise UsageError(f"Invalid options for this command:\n{dashes}{error.opt} : ", command) from None
-    options = {flag[2:] if flag.startswith("--") else SHORT[flag[1]]: value for flag, value in pairs}
-    return options, words
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -116,17 +54,28 @@ def run(arguments: Sequence[str]) -> int:
             raise UsageError(f"Invalid options for this command:\n--{name} : {given[name]}", command)
     options = Options(given, command)
     try:
+        check_count(command, len(words) - 1)
+        if command.listing in LIMITS:
+            return show_limits(command, options)
         if command.listing:
             return show_listing(command, options, words[1:])
-        if len(words) > 1 + (command.name == "stop"):
-            raise UsageError("too many arguments.", command)
-        return show_status(options) if command.name == "status" else stop(options)
+        if command.name == "status":
+            return show_status(options)
+        return stop(options) if command.name == "stop" else change(command, options, words[1:])
     except TimeoutError:
         raise ControlFailure(
             TEMPORARY,
             f"operation {command.name} on the broker with the data folder {options.data_dir.absolute()} timed out. "
             f"Timeout value used: {options.timeout * 1000}",
         ) from None
+
+
+def check_count(command: Command, words: int) -> None:
+    """UsageError if the command takes more words, or less."""
+    if words < len(command.words):
+        raise UsageError("not enough arguments.", command)
+    if words > command.most:
+        raise UsageError("too many arguments.", command)
 
 
 def show_help(words: list[str]) -> int:
@@ -146,14 +95,11 @@ def show_listing(command: Command, options: Options, words: list[str]) -> int:
     columns = chosen_columns(command, words)
     rows: list[Row] = []
     with ControlClient(options.data_dir, options.timeout) as client:
-        answer = client.ask({"command": command.name, "vhost": options.vhost, "columns": columns})
+        request: dict[str, object] = {"command": command.name, "vhost": options.vhost, "columns": columns}
+        banner = [line.format(vhost=options.vhost, timeout=float(options.timeout)) for line in command.banner]
+        answer = ask(client, request, banner if options.banner else [])
     if not options.offline:
-        found = answer.get("rows")
-        if not isinstance(found, list):
-            raise ControlFailure(SOFTWARE, "the broker's answer is not understood")
-        rows = found
-    if not options.quiet and options.formatter not in MACHINE_READABLE:
-        write(line.format(vhost=options.vhost, timeout=float(options.timeout)) for line in command.banner)
+        rows = rows_of(answer)
     headers = options.headers and (options.formatter == "csv" or not options.silent)
     write(lines(options.formatter, columns, rows, headers))
     return 0
@@ -204,13 +150,6 @@ def stop(options: Options) -> int:
     return 0
 
 
-def write(text: Iterable[str], stream: TextIO | None = None) -> None:
-    """Print lines in UTF-8; octets that the broker was given and that aren't UTF-8 come out as they went in."""
-    buffer = (stream or sys.stdout).buffer
-    for line in text:
-        buffer.write(f"{line}\n".encode("utf-8", "surrogateescape"))
-
-
 def report_usage_error(error: UsageError, arguments: Sequence[str]) -> None:
     """Say what is wrong with the arguments, in rabbitmqctl's form."""
     given = ["Arguments given:", "\t" + " ".join(arguments), ""]
@@ -227,7 +166,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             report_usage_error(error, arguments)
             return USAGE
         except ControlFailure as failure:
-            write([f"Error: {failure}"], sys.stderr)
+            write([f"{failure.before}{failure}"], sys.stderr)
             return failure.status
         finally:
             sys.stdout.flush()

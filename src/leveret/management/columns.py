@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+POLICY_COLUMNS: Final = ("vhost", "name", "pattern", "apply-to", "definition", "priority")
 COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "queues": (
         "name",
@@ -113,6 +114,10 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
         "activity_status",
         "arguments",
     ),
+    "policies": POLICY_COLUMNS,
+    "operator_policies": POLICY_COLUMNS,
+    "vhost_limits": ("vhost", "limits"),
+    "user_limits": ("user", "limits"),
 }
 
 DEFAULT_COLUMNS: Final[dict[str, tuple[str, ...]]] = {
@@ -122,6 +127,7 @@ DEFAULT_COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "connections": ("user", "peer_host", "peer_port", "state"),
     "channels": ("pid", "user", "consumer_count", "messages_unacknowledged"),
     "consumers": tuple(name for name in COLUMNS["consumers"] if name != "activity_status"),
+    **{kind: COLUMNS[kind] for kind in ("policies", "operator_policies", "vhost_limits", "user_limits")},
 }
 
 

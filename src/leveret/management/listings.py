@@ -12,7 +12,8 @@ and its connection's pid), and more can't be read from them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, Generic, TypeAlias, TypeVar
 
 from leveret.amqp.field_table import Table
@@ -24,10 +25,13 @@ from leveret.broker.connection import Connection
 from leveret.broker.connection_state import EXPECT_HEADER, STATE_NAMES
 from leveret.broker.consumer import Consumer
 from leveret.broker.exchange.base import Exchange
+from leveret.broker.limits import Usage
 from leveret.broker.message import Message
+from leveret.broker.policy import Policy, definition_of
+from leveret.broker.policy_definition import effective_definition
 from leveret.broker.queue import Queue
 
-Value: TypeAlias = str | int | float | bool | list[str] | tuple[int, ...] | Table | None
+Value: TypeAlias = str | int | float | bool | list[str] | list[tuple[str, str | int]] | tuple[int, ...] | Table | None
 Item = TypeVar("Item")
 
 PROTOCOL: Final = (0, 9, 1)
@@ -108,6 +112,29 @@ def consumers(broker: Broker, vhost: str) -> Iterator[Consumer]:
                 yield consumer
 
 
+def policies(broker: Broker, vhost: str) -> Iterator[tuple[str, Policy]]:
+    """The policies of a virtual host, whose name is given with each."""
+    for policy in broker.vhosts[vhost].policies.listed(operator=False):
+        yield vhost, policy
+
+
+def operator_policies(broker: Broker, vhost: str) -> Iterator[tuple[str, Policy]]:
+    """The operator policies of a virtual host, whose name is given with each."""
+    for policy in broker.vhosts[vhost].policies.listed(operator=True):
+        yield vhost, policy
+
+
+def vhost_limits(broker: Broker, _vhost: str) -> Iterator[tuple[str, Usage]]:
+    """Every virtual host with its limits, also where there are none."""
+    for name, vhost in list(broker.vhosts.items()):
+        yield name, vhost.usage
+
+
+def user_limits(broker: Broker, _vhost: str) -> Iterator[tuple[str, Usage]]:
+    """Every user with their limits, also where there are none."""
+    yield from list(broker.users.usages.items())
+
+
 # what several columns have in common
 
 
@@ -124,6 +151,21 @@ def channel_pid(broker: Broker, channel: Channel) -> str:
 def queue_type(queue: Queue) -> str:
     """What the queue was declared to be, in RabbitMQ's words."""
     return effective_type(queue.arguments.get("x-queue-type"))
+
+
+def name_of(policy: Policy | None) -> str | None:
+    """A policy's name."""
+    return None if policy is None else policy.name
+
+
+def policy_definition(queue: Queue) -> list[tuple[str, str | int]]:
+    """What the policies of a queue come to."""
+    return list(effective_definition(definition_of(queue.policy), definition_of(queue.operator_policy)).items())
+
+
+def as_json(value: Mapping[str, object]) -> str:
+    """What was given as JSON, in the form in which RabbitMQ shows it."""
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
 def node_of_replicated(queue: Queue, broker: Broker) -> str | None:
@@ -167,6 +209,14 @@ def total_messages(queue: Queue) -> int:
     return queue.ready_count() + int(queue.unacked)
 
 
+def activity(consumer: Consumer) -> str:
+    """Whether a consumer is given messages, in RabbitMQ's words."""
+    queue = consumer.queue
+    if not queue.settings.single_active_consumer:
+        return "up"
+    return "single_active" if queue.active_consumer is consumer else "waiting"
+
+
 def host_and_port(address: str) -> tuple[str, int | None]:
     """The parts of `host:port` or `[host]:port`; a Unix socket has no port."""
     host, colon, port = address.rpartition(":")
@@ -190,9 +240,9 @@ QUEUES: Final[dict[str, Callable[[Queue, Broker], Value]]] = {
     "durable": lambda queue, broker: queue.durable,
     "auto_delete": lambda queue, broker: queue.auto_delete,
     "arguments": lambda queue, broker: queue.arguments,
-    "policy": nothing,
-    "operator_policy": nothing,
-    "effective_policy_definition": nothing,
+    "policy": lambda queue, broker: name_of(queue.policy),
+    "operator_policy": lambda queue, broker: name_of(queue.operator_policy),
+    "effective_policy_definition": lambda queue, broker: policy_definition(queue),
     "pid": lambda queue, broker: pid(broker, queue),
     "owner_pid": lambda queue, broker: None if queue.owner is None else pid(broker, queue.owner),
     "exclusive": lambda queue, broker: queue.owner is not None,
@@ -239,7 +289,7 @@ EXCHANGES: Final[dict[str, Callable[[Exchange, Broker], Value]]] = {
     "auto_delete": lambda exchange, broker: exchange.auto_delete,
     "internal": lambda exchange, broker: exchange.internal,
     "arguments": lambda exchange, broker: exchange.arguments,
-    "policy": nothing,
+    "policy": lambda exchange, broker: name_of(exchange.policy),
 }
 
 BINDINGS: Final[dict[str, Callable[[Binding, Broker], Value]]] = {
@@ -313,13 +363,39 @@ CONSUMERS: Final[dict[str, Callable[[Consumer, Broker], Value]]] = {
     "consumer_tag": lambda consumer, broker: consumer.tag,
     "ack_required": lambda consumer, broker: not consumer.no_ack,
     "prefetch_count": lambda consumer, broker: int(consumer.prefetch),
-    "active": lambda consumer, broker: True,
-    "activity_status": lambda consumer, broker: "up",
+    "active": lambda consumer, broker: activity(consumer) != "waiting",
+    "activity_status": lambda consumer, broker: activity(consumer),
     "arguments": lambda consumer, broker: consumer.arguments,
 }
 
+POLICIES: Final[dict[str, Callable[[tuple[str, Policy], Broker], Value]]] = {
+    "vhost": lambda item, broker: item[0],
+    "name": lambda item, broker: item[1].name,
+    "pattern": lambda item, broker: item[1].pattern.text,
+    "apply-to": lambda item, broker: item[1].apply_to,
+    "definition": lambda item, broker: as_json(item[1].definition),
+    "priority": lambda item, broker: item[1].priority,
+}
+
+VHOST_LIMITS: Final[dict[str, Callable[[tuple[str, Usage], Broker], Value]]] = {
+    "vhost": lambda item, broker: item[0],
+    "limits": lambda item, broker: as_json(item[1].limits),
+}
+
+USER_LIMITS: Final[dict[str, Callable[[tuple[str, Usage], Broker], Value]]] = {
+    "user": lambda item, broker: item[0],
+    "limits": lambda item, broker: as_json(item[1].limits),
+}
+
 AnyListing: TypeAlias = (
-    Listing[Queue] | Listing[Exchange] | Listing[Binding] | Listing[Connection] | Listing[Channel] | Listing[Consumer]
+    Listing[Queue]
+    | Listing[Exchange]
+    | Listing[Binding]
+    | Listing[Connection]
+    | Listing[Channel]
+    | Listing[Consumer]
+    | Listing[tuple[str, Policy]]
+    | Listing[tuple[str, Usage]]
 )
 LISTINGS: Final[dict[str, AnyListing]] = {
     "queues": Listing(queues, QUEUES),
@@ -328,4 +404,8 @@ LISTINGS: Final[dict[str, AnyListing]] = {
     "connections": Listing(connections, CONNECTIONS),
     "channels": Listing(channels, CHANNELS),
     "consumers": Listing(consumers, CONSUMERS),
+    "policies": Listing(policies, POLICIES),
+    "operator_policies": Listing(operator_policies, POLICIES),
+    "vhost_limits": Listing(vhost_limits, VHOST_LIMITS),
+    "user_limits": Listing(user_limits, USER_LIMITS),
 }

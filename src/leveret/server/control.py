@@ -4,9 +4,9 @@ It is a Unix socket in the data folder. Who may open it controls the broker, so 
 moment it is there, and where the system tells who is at the other end (Linux), only that user and root are answered.
 
 A request is one line with a JSON object: `{"command": "list_queues", "vhost": "/", "columns": ["name"]}`. The answer is
-one line too: `{"columns": [...], "rows": [[...], ...]}`, `{"status": {...}}`, `{"stopping": {...}}`, or
-`{"error": {"kind": "...", "text": "..."}}`. A field table stands in a row as RabbitMQ's tools show it in JSON:
-`[[key, type, value], ...]`.
+one line too: `{"columns": [...], "rows": [[...], ...]}`, `{"status": {...}}`, `{"stopping": {...}}`, `{"done": {...}}`
+of a change (`control_changes`), or `{"error": {"kind": "...", "text": "..."}}`. A field table stands in a row as
+RabbitMQ's tools show it in JSON: `[[key, type, value], ...]`, and the definition of policies as `[[key, value], ...]`.
 
 The broker and this share an event loop. A listing is made and sent in slices of a few milliseconds, and between them
 the broker works.
@@ -39,13 +39,14 @@ from leveret.management.columns import DEFAULT_COLUMNS, unsupported
 from leveret.management.control_socket import NAME, REQUEST_LIMIT, AddressTooLong, address
 from leveret.management.listings import LISTINGS, Value
 from leveret.management.status import node_status
+from leveret.server.control_changes import SLICE, BadRequest, ChangeRefused, Changes, no_such_vhost
 
 log: Final = logging.getLogger("leveret.control")
 
-SLICE: Final = 0.002  # seconds of a listing before the broker has its turn
 PATIENCE: Final = 30.0  # seconds for a client to send its next request, or to take a piece of the answer
 BACKLOG: Final = 16
 MOST_COLUMNS: Final = 256
+OF_VHOST_THAT_MUST_BE: Final = ("policies", "operator_policies")  # the others of RabbitMQ's lists are just empty
 CREDENTIALS: Final = struct.Struct("iii")  # struct ucred: process, user, group
 
 
@@ -57,20 +58,22 @@ class DataFolderInUse(CannotControl):
     """Another broker has this data folder."""
 
 
-class BadRequest(Exception):
-    """A request that can't be answered; says why."""
-
-
 class ControlServer:
     """The control socket of one broker. `listeners` are the URLs for status; `on_stop` may be called again."""
 
     def __init__(
-        self, broker: Broker, on_stop: Callable[[], None], data_dir: Path, listeners: Sequence[str] = ()
+        self,
+        broker: Broker,
+        on_stop: Callable[[], None],
+        data_dir: Path,
+        listeners: Sequence[str] = (),
+        begin_tick: Callable[[], None] = lambda: None,
     ) -> None:
         self.broker: Final = broker
         self.data_dir: Final = data_dir.absolute()
         self._listeners: Final = listeners
         self._on_stop: Final = on_stop
+        self._changes: Final = Changes(broker, begin_tick)
         self._tasks: Final[set[asyncio.Task[None]]] = set()
         self._stoppers: Final[list[socket.socket]] = []  # open to the end of the process, which is what they wait for
         self._folder = -1
@@ -194,6 +197,8 @@ class ControlServer:
                 await self._answer(sock, parse(line))
             except BadRequest as error:
                 await send_error(sock, "request", str(error))
+            except ChangeRefused as refused:
+                await send_error(sock, refused.kind, str(refused))
 
     async def _answer(self, sock: socket.socket, request: dict[str, object]) -> None:
         command = request.get("command")
@@ -210,6 +215,9 @@ class ControlServer:
                 self._on_stop()
         elif command.startswith("list_") and command.removeprefix("list_") in LISTINGS:
             await self._list(sock, command.removeprefix("list_"), request)
+        elif self._changes.has(command):
+            await self._changes.make(command, request)
+            await send(sock, {"done": {"node": self.broker.node}})
         else:
             raise BadRequest(f"unknown command {command[:64]!r}")
 
@@ -220,6 +228,8 @@ class ControlServer:
             raise BadRequest("vhost is a string, columns are a list of strings")
         if wrong := unsupported(kind, columns):
             raise BadRequest(f"unknown columns: {','.join(wrong)[:256]}")
+        if kind in OF_VHOST_THAT_MUST_BE and vhost not in self.broker.vhosts:
+            raise no_such_vhost(vhost)
         loop = asyncio.get_running_loop()
         pieces = [f'{{"columns":{encoded(columns)},"rows":[']
         separator = ""

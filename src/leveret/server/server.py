@@ -15,12 +15,13 @@ import signal
 import socket
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from leveret import __version__
 from leveret.broker.broker import Broker
+from leveret.broker.limits import NodeLimits
 from leveret.build import description
 from leveret.server.alarms import DEFAULT_DISK_FREE_LIMIT, AlarmWatch
 from leveret.server.control import CannotControl, ControlServer
@@ -48,6 +49,7 @@ class Configuration:
     disk_free_limit: int | None = None  # octets; None takes the default
     sync: str = "always"  # or never, or interval=MS
     segment_size: int = SEGMENT_SIZE  # octets
+    limits: NodeLimits = field(default_factory=NodeLimits)
 
 
 async def serve(configuration: Configuration) -> None:
@@ -59,14 +61,15 @@ async def serve(configuration: Configuration) -> None:
     storage = open_storage(
         configuration.data_dir, configuration.ephemeral, configuration.sync, configuration.segment_size, loop
     )
-    broker = Broker(__version__, f"leveret@{socket.gethostname()}", time.time, os.urandom, storage.store)
+    node = f"leveret@{socket.gethostname()}"
+    broker = Broker(__version__, node, time.time, os.urandom, storage.store, configuration.limits)
     tick = Tick(broker, loop, most_clients())
     storage.restore(broker, tick)
     try:
         listeners = await listen(tick, configuration)
     except CannotListen as error:
         raise CannotStart(str(error)) from None
-    control = await open_control(configuration, broker, listeners, stopping)
+    control = await open_control(configuration, tick, listeners, stopping)
     watch = alarm_watch(tick, configuration)
     log.info("Leveret %s (%s) on Python %s", __version__, description(), sys.version.split()[0])
     storage.report()
@@ -109,12 +112,13 @@ def alarm_watch(tick: Tick, configuration: Configuration) -> AlarmWatch:
 
 
 async def open_control(
-    configuration: Configuration, broker: Broker, listeners: list[Listener], stopping: asyncio.Event
+    configuration: Configuration, tick: Tick, listeners: list[Listener], stopping: asyncio.Event
 ) -> ControlServer | None:
     """Open the control socket, if there is a data folder; CannotStart if that one is another broker's."""
     if configuration.data_dir is None:
         return None
-    control = ControlServer(broker, stopping.set, configuration.data_dir, [listener.url for listener in listeners])
+    urls = [listener.url for listener in listeners]
+    control = ControlServer(tick.broker, stopping.set, configuration.data_dir, urls, tick.begin)
     try:
         await control.start()
     except CannotControl as error:

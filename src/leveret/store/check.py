@@ -321,7 +321,7 @@ def check_copy(path: str) -> DefinitionsCheck:
         found = database.execute("PRAGMA integrity_check(1)").fetchone()[0]
         if found != "ok":
             raise DamagedDefinitions(f"{path} is damaged: {' '.join(found.split())}")
-        return DefinitionsCheck(database.execute("PRAGMA user_version").fetchone()[0], loaded)
+        return DefinitionsCheck(definitions.found_format, loaded)
     except sqlite3.Error as error:
         raise DamagedDefinitions(f"{path} is damaged: {error}") from None
     finally:

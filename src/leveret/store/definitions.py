@@ -1,4 +1,4 @@
-"""The durable definitions: virtual hosts, exchanges, queues and bindings, in one SQLite file.
+"""The durable definitions: virtual hosts, exchanges, queues, bindings, policies and limits, in one SQLite file.
 
 A commit is one transaction, and on the disk when it returns; a process that dies leaves exactly the commits that
 returned, and perhaps the one it was in. Nothing is read after `load`: the broker holds the definitions in memory,
@@ -11,23 +11,27 @@ again (AUTOINCREMENT): messages on the disk tell a queue from a later one of the
 
 The file is locked for the time it is open, so that nobody with a shell in it can make a commit fail.
 
-`user_version` is the format. A later format may add tables; an older Leveret refuses it.
+`user_version` is the format. A later format may add tables, and a file of an earlier one is given them when it is
+opened; an older Leveret refuses it.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
+from collections.abc import Mapping
 from typing import Final, TypeAlias
 
 from leveret.amqp.field_table import Table, decode_table, encode_table
 from leveret.amqp.reply_codes import HardError
 from leveret.store.files import Files
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 CHECKPOINT_PAGES: Final = 4000  # 16 MB of log: a checkpoint, which some commit has to wait for, is rare
 
-SCHEMA: Final = (
+# What each format has beyond the one before it.
+FIRST_FORMAT: Final = (
     "CREATE TABLE vhosts (name BLOB PRIMARY KEY) WITHOUT ROWID",
     "CREATE TABLE exchanges (vhost BLOB NOT NULL, name BLOB NOT NULL, type TEXT NOT NULL, auto_delete INTEGER NOT NULL,"
     " internal INTEGER NOT NULL, arguments BLOB NOT NULL, PRIMARY KEY (vhost, name)) WITHOUT ROWID",
@@ -37,11 +41,22 @@ SCHEMA: Final = (
     " source BLOB NOT NULL, routing_key BLOB NOT NULL, arguments BLOB NOT NULL,"
     " PRIMARY KEY (vhost, destination_kind, destination, source, routing_key, arguments)) WITHOUT ROWID",
     "CREATE INDEX bindings_by_source ON bindings (vhost, source)",
-    f"PRAGMA user_version = {FORMAT}",
 )
+SECOND_FORMAT: Final = (
+    "CREATE TABLE policies (vhost BLOB NOT NULL, operator INTEGER NOT NULL, name BLOB NOT NULL, pattern BLOB NOT NULL,"
+    " apply_to TEXT NOT NULL, definition TEXT NOT NULL, priority INTEGER NOT NULL,"
+    " PRIMARY KEY (vhost, operator, name)) WITHOUT ROWID",
+    "CREATE TABLE vhost_limits (vhost BLOB NOT NULL, name TEXT NOT NULL, value INTEGER NOT NULL,"
+    " PRIMARY KEY (vhost, name)) WITHOUT ROWID",
+    "CREATE TABLE user_limits (user BLOB NOT NULL, name TEXT NOT NULL, value INTEGER NOT NULL,"
+    " PRIMARY KEY (user, name)) WITHOUT ROWID",
+)
+SCHEMAS: Final = (FIRST_FORMAT, SECOND_FORMAT)
 
 _ADD_VHOST: Final = "INSERT INTO vhosts VALUES (?)"
 _DELETE_VHOST: Final = (
+    "DELETE FROM policies WHERE vhost = ?",
+    "DELETE FROM vhost_limits WHERE vhost = ?",
     "DELETE FROM bindings WHERE vhost = ?",
     "DELETE FROM queues WHERE vhost = ?",
     "DELETE FROM exchanges WHERE vhost = ?",
@@ -64,6 +79,12 @@ _DELETE_BINDING: Final = (
     "DELETE FROM bindings WHERE vhost = ? AND destination_kind = ? AND destination = ? AND source = ?"
     " AND routing_key = ? AND arguments = ?"
 )
+_SET_POLICY: Final = "INSERT OR REPLACE INTO policies VALUES (?, ?, ?, ?, ?, ?, ?)"
+_CLEAR_POLICY: Final = "DELETE FROM policies WHERE vhost = ? AND operator = ? AND name = ?"
+_CLEAR_VHOST_LIMITS: Final = "DELETE FROM vhost_limits WHERE vhost = ?"
+_SET_VHOST_LIMIT: Final = "INSERT INTO vhost_limits VALUES (?, ?, ?)"
+_CLEAR_USER_LIMITS: Final = "DELETE FROM user_limits WHERE user = ?"
+_SET_USER_LIMIT: Final = "INSERT INTO user_limits VALUES (?, ?, ?)"
 _LAST_QUEUE_ID: Final = "SELECT seq FROM sqlite_sequence WHERE name = 'queues'"
 
 Parameters: TypeAlias = tuple[object, ...]
@@ -126,6 +147,28 @@ class BindingDefinition:
         self.arguments: Final = arguments
 
 
+class PolicyDefinition:
+    """A policy, or an operator policy."""
+
+    def __init__(
+        self,
+        vhost: str,
+        operator: bool,
+        name: str,
+        pattern: str,
+        apply_to: str,
+        definition: dict[str, object],
+        priority: int,
+    ) -> None:
+        self.vhost: Final = vhost
+        self.operator: Final = operator
+        self.name: Final = name
+        self.pattern: Final = pattern
+        self.apply_to: Final = apply_to
+        self.definition: Final = definition
+        self.priority: Final = priority
+
+
 class LoadedDefinitions:
     """All that was committed; a new file has nothing, not even a virtual host. `next_queue_id` was never used."""
 
@@ -135,19 +178,25 @@ class LoadedDefinitions:
         exchanges: list[ExchangeDefinition],
         queues: list[QueueDefinition],
         bindings: list[BindingDefinition],
+        policies: list[PolicyDefinition],
+        vhost_limits: dict[str, dict[str, int]],
+        user_limits: dict[str, dict[str, int]],
         next_queue_id: int,
     ) -> None:
         self.vhosts: Final = vhosts
         self.exchanges: Final = exchanges
         self.queues: Final = queues
         self.bindings: Final = bindings
+        self.policies: Final = policies
+        self.vhost_limits: Final = vhost_limits
+        self.user_limits: Final = user_limits
         self.next_queue_id: Final = next_queue_id
 
 
 class Changes:
     """Changes in the order they were made, to be committed together.
 
-    Adding what is there makes the commit fail; deleting what is not there changes nothing.
+    Adding what is there makes the commit fail; setting it replaces it; deleting what is not there changes nothing.
     """
 
     def __init__(self) -> None:
@@ -207,6 +256,35 @@ class Changes:
         row = _binding_row(vhost, source, destination_kind, destination, routing_key, arguments)
         self.statements.append((_DELETE_BINDING, row))
 
+    def set_policy(
+        self,
+        vhost: str,
+        operator: bool,
+        name: str,
+        pattern: str,
+        apply_to: str,
+        definition: Mapping[str, object],
+        priority: int,
+    ) -> None:
+        """A policy, or an operator policy, is set. The priority has to fit into 64 bits."""
+        encoded = json.dumps(definition, separators=(",", ":"))
+        row = (_octets(vhost), operator, _octets(name), _octets(pattern), apply_to, encoded, priority)
+        self.statements.append((_SET_POLICY, row))
+
+    def clear_policy(self, vhost: str, operator: bool, name: str) -> None:
+        """A policy, or an operator policy, is removed."""
+        self.statements.append((_CLEAR_POLICY, (_octets(vhost), operator, _octets(name))))
+
+    def set_vhost_limits(self, vhost: str, limits: Mapping[str, int]) -> None:
+        """These are the limits of a virtual host now. They have to fit into 64 bits."""
+        self.statements.append((_CLEAR_VHOST_LIMITS, (_octets(vhost),)))
+        self.statements.extend([(_SET_VHOST_LIMIT, (_octets(vhost), *limit)) for limit in limits.items()])
+
+    def set_user_limits(self, user: str, limits: Mapping[str, int]) -> None:
+        """These are the limits of a user now. They have to fit into 64 bits."""
+        self.statements.append((_CLEAR_USER_LIMITS, (_octets(user),)))
+        self.statements.extend([(_SET_USER_LIMIT, (_octets(user), *limit)) for limit in limits.items()])
+
 
 class Definitions:
     """The open file. Calls may come from any thread, but from one at a time."""
@@ -214,6 +292,7 @@ class Definitions:
     def __init__(self, path: str) -> None:
         """Open the file, or make it. Raises CannotUseDefinitions."""
         self.path: Final = path
+        self.found_format = FORMAT  # before the file was opened
         try:
             self._database: Final = sqlite3.connect(path, timeout=1, isolation_level=None, check_same_thread=False)
         except sqlite3.Error as error:
@@ -231,6 +310,7 @@ class Definitions:
         # Before the first access: then the log's index is in memory, and no commit takes locks.
         self._database.execute("PRAGMA locking_mode = EXCLUSIVE")
         version = self._number("PRAGMA user_version")
+        self.found_format = version or FORMAT
         if version > FORMAT:
             raise NewerFormat(
                 f"{self.path} has format {version}, made by a later version of Leveret; this one knows {FORMAT}"
@@ -241,11 +321,14 @@ class Definitions:
         self._database.execute("PRAGMA journal_mode = WAL")
         self._database.execute("PRAGMA synchronous = FULL")
         self._database.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
-        if is_new:
+        if version < FORMAT:
             with self._database:
                 self._database.execute("BEGIN IMMEDIATE")
-                for statement in SCHEMA:
-                    self._database.execute(statement)
+                for schema in SCHEMAS[version:]:
+                    for statement in schema:
+                        self._database.execute(statement)
+                self._database.execute(f"PRAGMA user_version = {FORMAT}")
+        if is_new:
             Files().sync_directory(os.path.dirname(self.path) or ".")
 
     def _number(self, query: str) -> int:
@@ -259,7 +342,14 @@ class Definitions:
             if found != "ok":
                 raise DamagedDefinitions(f"{self.path} is damaged: {' '.join(found.split())}")
             return LoadedDefinitions(
-                self._vhosts(), self._exchanges(), self._queues(), self._bindings(), self._number(_LAST_QUEUE_ID) + 1
+                self._vhosts(),
+                self._exchanges(),
+                self._queues(),
+                self._bindings(),
+                self._policies(),
+                self._limits("SELECT vhost, name, value FROM vhost_limits"),
+                self._limits("SELECT user, name, value FROM user_limits"),
+                self._number(_LAST_QUEUE_ID) + 1,
             )
         except sqlite3.Error as error:
             raise _cannot_use(self.path, error) from None
@@ -288,6 +378,21 @@ class Definitions:
             BindingDefinition(_text(row[0]), _text(row[1]), row[2], _text(row[3]), _text(row[4]), _table(row[5]))
             for row in rows
         ]
+
+    def _policies(self) -> list[PolicyDefinition]:
+        rows = self._database.execute(
+            "SELECT vhost, operator, name, pattern, apply_to, definition, priority FROM policies"
+        )
+        return [
+            PolicyDefinition(_text(row[0]), row[1] != 0, _text(row[2]), _text(row[3]), row[4], _object(row[5]), row[6])
+            for row in rows
+        ]
+
+    def _limits(self, query: str) -> dict[str, dict[str, int]]:
+        found: dict[str, dict[str, int]] = {}
+        for owner, name, value in self._database.execute(query):
+            found.setdefault(_text(owner), {})[name] = value
+        return found
 
     def commit(self, changes: Changes) -> None:
         """Make the changes, all or none; they are on the disk when this returns.
@@ -337,3 +442,11 @@ def _text(octets: bytes) -> str:
 def _table(octets: bytes) -> Table:
     """The field table in `octets`, which begin with its 4-byte length."""
     return decode_table(octets, 4, len(octets))
+
+
+def _object(text: str) -> dict[str, object]:
+    """The JSON object in `text`. Raises ValueError."""
+    value = json.loads(text)
+    if not isinstance(value, dict):
+        raise ValueError(text)
+    return value

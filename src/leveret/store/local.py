@@ -16,6 +16,7 @@ from leveret.broker.connection import Connection
 from leveret.broker.durability import NOT_STORED, PENDING, Store
 from leveret.broker.exchange.base import Exchange
 from leveret.broker.message import Message
+from leveret.broker.policy import Policy
 from leveret.broker.queue import Queue
 from leveret.store.batch import Batch, Group
 from leveret.store.compaction import CopyForward
@@ -96,6 +97,7 @@ class LocalStore(Store):
         self._commit_number = 0  # of the last commit begun
         self._committed = 0
         self._held: dict[int, list[Connection]] = {}  # by the number of the commit they wait for
+        self._called_back: dict[int, list[Callable[[], None]]] = {}
         self._unconfirmed: list[Batch] = []  # written, but some definition before it is not committed
         self.residency.queue_limit = QUEUE_WINDOW
 
@@ -284,8 +286,33 @@ class LocalStore(Store):
             vhost, binding.source.name, destination.kind, destination.name, binding.routing_key, binding.arguments
         )
 
+    def policy_set(self, vhost: str, policy: Policy, operator: bool) -> None:
+        self._changes.set_policy(
+            vhost, operator, policy.name, policy.pattern.text, policy.apply_to, policy.definition, policy.priority
+        )
+
+    def policy_cleared(self, vhost: str, name: str, operator: bool) -> None:
+        self._changes.clear_policy(vhost, operator, name)
+
+    def vhost_limits_set(self, vhost: str, limits: dict[str, int]) -> None:
+        self._changes.set_vhost_limits(vhost, limits)
+
+    def user_limits_set(self, user: str, limits: dict[str, int]) -> None:
+        self._changes.set_user_limits(user, limits)
+
+    def _commit_to_wait_for(self) -> int:
+        """The number of the commit with the last change in it."""
+        return self._commit_number + 1 if self._changes else self._commit_number
+
+    def when_committed(self, callback: Callable[[], None]) -> None:
+        number = self._commit_to_wait_for()
+        if number > self._committed:
+            self._called_back.setdefault(number, []).append(callback)
+        else:
+            callback()
+
     def hold_for_definitions(self, connection: Connection) -> None:
-        number = self._commit_number + 1 if self._changes else self._commit_number
+        number = self._commit_to_wait_for()
         if number > self._committed:
             self._held.setdefault(number, []).append(connection)
             connection.holds += 1
@@ -295,6 +322,8 @@ class LocalStore(Store):
         self._committed = number
         for connection in self._held.pop(number, []):
             self._let_go(connection)
+        for callback in self._called_back.pop(number, []):
+            callback()
         waiting, self._unconfirmed = self._unconfirmed, []
         for batch in waiting:
             self._confirm(batch)

@@ -1,4 +1,4 @@
-"""From the definitions that were kept to the exchanges, queues and bindings of a broker that starts."""
+"""From the definitions that were kept to what a broker that starts has: exchanges, queues, policies and so on."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from leveret.broker.binding import Binding, Destination
 from leveret.broker.broker import Broker
 from leveret.broker.durability import Store
 from leveret.broker.exchange.types import TYPES, make_exchange
+from leveret.broker.policy import InvalidPolicy, make_policy
 from leveret.broker.queue import Queue
 from leveret.broker.vhost import VirtualHost
 from leveret.store.definitions import BindingDefinition, LoadedDefinitions
@@ -37,6 +38,8 @@ def restore_definitions(broker: Broker, loaded: LoadedDefinitions, store: Store)
         queues[definition.id] = queue
     for binding in loaded.bindings:
         restore_binding(broker.vhosts[binding.vhost], binding)
+    restore_policies(broker, loaded)
+    restore_limits(broker, loaded)
     return queues
 
 
@@ -52,3 +55,27 @@ def restore_binding(vhost: VirtualHost, binding: BindingDefinition) -> None:
         log.error("binding of '%s' to '%s' is left out: one of them is gone", binding.destination, binding.source)
     else:
         source.bind(Binding(source, destination, binding.routing_key, binding.arguments))
+
+
+def restore_policies(broker: Broker, loaded: LoadedDefinitions) -> None:
+    """Set the policies again, and apply them; one that this version can't make sense of is left out."""
+    for policy in loaded.policies:
+        try:
+            made = make_policy(
+                policy.name, policy.pattern, policy.apply_to, policy.definition, policy.priority, policy.operator
+            )
+        except InvalidPolicy as error:
+            log.error("policy '%s' of vhost '%s' is left out: %s", policy.name, policy.vhost, error)
+            continue
+        broker.vhosts[policy.vhost].policies.restore(made, policy.operator)
+    for vhost in broker.vhosts.values():
+        for _ in vhost.reapply_policies():
+            pass
+
+
+def restore_limits(broker: Broker, loaded: LoadedDefinitions) -> None:
+    """Set the limits of virtual hosts and users again."""
+    for name, limits in loaded.vhost_limits.items():
+        broker.vhosts[name].usage.limits = limits
+    for name, limits in loaded.user_limits.items():
+        broker.users.usage(name).limits = limits

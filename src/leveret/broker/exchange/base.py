@@ -6,12 +6,16 @@ of a message to `found`, in any order and possibly more than once: the virtual h
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
 
 from leveret.amqp.field_table import Table
 from leveret.amqp.properties import BasicProperties
 from leveret.broker.binding import Binding, Destination
 from leveret.broker.message import Message
+
+if TYPE_CHECKING:
+    from leveret.broker.policy import Policy
 
 
 class Exchange(Destination):
@@ -26,10 +30,18 @@ class Exchange(Destination):
         self.auto_delete: Final = auto_delete
         self.internal: Final = internal
         self.arguments: Final = arguments
-        alternate = arguments.get("alternate-exchange")
-        self.alternate: str | None = str(alternate.value) if alternate is not None else None
+        self.policy: Policy | None = None
+        self.operator_policy: Policy | None = None
+        self.alternate: str | None = None
         self.bindings: dict[tuple[str, str, str, bytes], Binding] = {}
         self.deleted = False
+        self.apply({})
+
+    def apply(self, definition: Mapping[str, str | int]) -> None:
+        """Act by what the policies of the exchange define, where its arguments leave it to them."""
+        argument = self.arguments.get("alternate-exchange")
+        alternate = definition.get("alternate-exchange") if argument is None else argument.value
+        self.alternate = alternate if isinstance(alternate, str) else None
 
     def bind(self, binding: Binding) -> bool:
         """Add a binding; False if the same one is there already."""

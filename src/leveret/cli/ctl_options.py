@@ -1,0 +1,95 @@
+"""The options of leveretctl, with rabbitmqctl's names and defaults."""
+
+from __future__ import annotations
+
+import getopt
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from leveret.cli import DEFAULT_DATA_DIR
+from leveret.cli.ctl_commands import COMMANDS, Command
+from leveret.cli.formatters import MACHINE_READABLE
+from leveret.cli.status_report import UNITS
+
+SHORT: Final = {"p": "vhost", "n": "node", "t": "timeout", "q": "quiet", "s": "silent", "l": "longnames", "?": "help"}
+WITH_VALUE: Final = (
+    "vhost", "node", "timeout", "formatter", "data-dir", "unit", "priority", "apply-to", "user",
+)  # fmt: skip
+EVERYWHERE: Final = (
+    "vhost", "node", "timeout", "quiet", "silent", "longnames", "help", "version", "formatter", "data-dir",
+)  # fmt: skip
+SOMEWHERE: Final = (
+    "no-table-headers", "online", "offline", "local", "unit", "idempotent", "priority", "apply-to", "global", "user",
+)  # fmt: skip
+INTEGER: Final = re.compile(r"[+-]?[0-9]+", re.ASCII)
+DEFAULT_TIMEOUT: Final = 60
+
+
+class UsageError(Exception):
+    """Arguments that mean nothing; `command` is what they were for, if that much is known."""
+
+    def __init__(self, text: str, command: Command | None = None) -> None:
+        super().__init__(text)
+        self.command: Final = command
+
+
+class Options:
+    """What was asked for besides the command and the words behind it."""
+
+    def __init__(self, given: dict[str, str], command: Command) -> None:
+        self.vhost: Final = given.get("vhost", "/")
+        self.silent: Final = "silent" in given
+        self.quiet: Final = self.silent or "quiet" in given
+        self.headers: Final = "no-table-headers" not in given
+        self.offline: Final = "offline" in given and "online" not in given and "local" not in given
+        self.idempotent: Final = "idempotent" in given
+        self.formatter: Final = one_of(given, "formatter", command.formatters, command)
+        self.unit: Final = one_of(given, "unit", ("gb", *UNITS), command)
+        self.timeout: Final = seconds(given, command)
+        self.priority: Final = priority(given, command)
+        self.apply_to: Final = given.get("apply-to", "all")
+        self.everywhere: Final = "global" in given
+        self.user: Final = given.get("user", "guest")
+        self.banner: Final = not self.quiet and self.formatter not in MACHINE_READABLE
+        self.data_dir: Final = Path(given.get("data-dir") or os.environ.get("LEVERET_DATA_DIR") or DEFAULT_DATA_DIR)
+
+
+def one_of(given: dict[str, str], name: str, choices: Sequence[str], command: Command) -> str:
+    """An option's value, the first of the choices if it isn't given."""
+    value = given.get(name, choices[0])
+    if value not in choices:
+        raise UsageError(f"--{name} {value} is not supported, use one of {', '.join(dict.fromkeys(choices))}", command)
+    return value
+
+
+def seconds(given: dict[str, str], command: Command) -> int:
+    """The timeout."""
+    text = given.get("timeout", str(DEFAULT_TIMEOUT))
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise UsageError(f"Invalid options for this command:\n-t : {text}", command)
+    return int(text)
+
+
+def priority(given: dict[str, str], command: Command) -> int:
+    """The priority of a policy."""
+    text = given.get("priority", "0")
+    if not INTEGER.fullmatch(text):
+        raise UsageError(f"Invalid options for this command:\n--priority : {text}", command)
+    return int(text)
+
+
+def split(arguments: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """Options and the words among which they stood, in any order."""
+    long = [f"{name}=" if name in WITH_VALUE else name for name in EVERYWHERE + SOMEWHERE]
+    short = "".join(f"{letter}:" if name in WITH_VALUE else letter for letter, name in SHORT.items())
+    try:
+        pairs, words = getopt.gnu_getopt(list(arguments), short, long)
+    except getopt.GetoptError as error:
+        dashes = "-" if len(error.opt) == 1 else "--"
+        command = next((COMMANDS[word] for word in arguments if word in COMMANDS), None)
+        raise UsageError(f"Invalid options for this command:\n{dashes}{error.opt} : ", command) from None
+    options = {flag[2:] if flag.startswith("--") else SHORT[flag[1]]: value for flag, value in pairs}
+    return options, words

@@ -1,0 +1,191 @@
+"""The requests of the control socket that change something: policies and limits.
+
+A change is answered when it is in effect everywhere and on the disk. It is made in a tick, like all work of the
+broker; policies are applied in slices of a few milliseconds, between which the broker works.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from leveret.broker.broker import Broker
+from leveret.broker.erlang_terms import printed
+from leveret.broker.limits import OF_USERS, OF_VHOSTS, InvalidLimits, Usage, valid_limits
+from leveret.broker.policy import InvalidPolicy, make_policy
+from leveret.broker.vhost import VirtualHost
+
+SLICE: Final = 0.002  # seconds of work before the broker has its turn
+REFUSED: Final = "refused"  # what was asked for is not valid, or not there
+NO_VHOST: Final = "vhost"
+ALL_LIMITS: Final = "all"
+
+
+class ChangeRefused(Exception):
+    """A change that is not made; the text is RabbitMQ's. `kind` tells leveretctl how to show it."""
+
+    def __init__(self, text: str, kind: str = REFUSED) -> None:
+        super().__init__(text)
+        self.kind: Final = kind
+
+
+class BadRequest(Exception):
+    """A request that can't be answered; says why."""
+
+
+class Changes:
+    """Makes changes in a broker. `begin_tick` has the broker's tick begin."""
+
+    def __init__(self, broker: Broker, begin_tick: Callable[[], None]) -> None:
+        self._broker: Final = broker
+        self._begin_tick: Final = begin_tick
+        self._commands: Final[dict[str, Callable[[Mapping[str, object]], VirtualHost | None]]] = {
+            "set_policy": self._set_policy,
+            "set_operator_policy": self._set_policy,
+            "clear_policy": self._clear_policy,
+            "clear_operator_policy": self._clear_policy,
+            "set_vhost_limits": self._set_vhost_limits,
+            "clear_vhost_limits": self._clear_vhost_limits,
+            "set_user_limits": self._set_user_limits,
+            "clear_user_limits": self._clear_user_limits,
+        }
+
+    def has(self, command: str) -> bool:
+        """Whether a request with this command is for here."""
+        return command in self._commands
+
+    async def make(self, command: str, request: Mapping[str, object]) -> None:
+        """Make a change; it is in effect and on the disk when this returns. Raises ChangeRefused, BadRequest."""
+        loop = asyncio.get_running_loop()
+        self._begin_tick()
+        vhost = self._commands[command](request)
+        committed = asyncio.Event()
+        self._broker.store.when_committed(committed.set)
+        if vhost is not None:
+            until = loop.time() + SLICE
+            for _ in vhost.reapply_policies():
+                if loop.time() >= until:
+                    await asyncio.sleep(0)
+                    self._begin_tick()
+                    until = loop.time() + SLICE
+        await committed.wait()
+
+    # policies
+
+    def _set_policy(self, request: Mapping[str, object]) -> VirtualHost:
+        operator = request.get("command") == "set_operator_policy"
+        name, pattern = text_of(request, "name"), text_of(request, "pattern")
+        apply_to, priority = text_of(request, "apply_to"), request.get("priority")
+        if not isinstance(priority, int) or isinstance(priority, bool):
+            raise BadRequest("priority is an integer")
+        definition = decoded(text_of(request, "definition"))
+        try:
+            policy = make_policy(name, pattern, apply_to, definition, priority, operator)
+        except InvalidPolicy as error:
+            raise validation_failed(str(error)) from None
+        vhost = self._vhost(request)
+        vhost.policies.set(policy, operator)
+        return vhost
+
+    def _clear_policy(self, request: Mapping[str, object]) -> VirtualHost:
+        operator = request.get("command") == "clear_operator_policy"
+        vhost = self._broker.vhosts.get(text_of(request, "vhost"))
+        if vhost is None or not vhost.policies.clear(text_of(request, "name"), operator):
+            raise ChangeRefused("Parameter does not exist")
+        return vhost
+
+    def _vhost(self, request: Mapping[str, object]) -> VirtualHost:
+        name = text_of(request, "vhost")
+        vhost = self._broker.vhosts.get(name)
+        if vhost is None:
+            raise no_such_vhost(name)
+        return vhost
+
+    # limits
+
+    def _set_vhost_limits(self, request: Mapping[str, object]) -> None:
+        definition = decoded(text_of(request, "definition"))
+        try:
+            limits = valid_limits(definition, OF_VHOSTS, "limits")
+        except InvalidLimits as error:
+            raise validation_failed(str(error)) from None
+        self._set_limits(self._vhost(request), limits)
+
+    def _clear_vhost_limits(self, request: Mapping[str, object]) -> None:
+        vhost = self._broker.vhosts.get(text_of(request, "vhost"))
+        if vhost is None or not vhost.usage.limits:
+            raise ChangeRefused("Parameter does not exist")
+        self._set_limits(vhost, {})
+
+    def _set_limits(self, vhost: VirtualHost, limits: dict[str, int]) -> None:
+        vhost.usage.limits = limits
+        self._broker.store.vhost_limits_set(vhost.name, limits)
+
+    def _set_user_limits(self, request: Mapping[str, object]) -> None:
+        """Unlike those of a virtual host, the limits that are not named stay as they are."""
+        definition = decoded(text_of(request, "definition"))
+        try:
+            limits = valid_limits(definition, OF_USERS, "user-limits")
+        except InvalidLimits as error:
+            raise ChangeRefused(str(error)) from None
+        usage = self._usage(request)
+        usage.limits = {**usage.limits, **limits}
+        self._broker.store.user_limits_set(text_of(request, "user"), usage.limits)
+
+    def _clear_user_limits(self, request: Mapping[str, object]) -> None:
+        """Clear one limit, also one that is not set or not known, or all of them."""
+        cleared = text_of(request, "limit")
+        usage = self._usage(request)
+        kept = {} if cleared == ALL_LIMITS else usage.limits
+        usage.limits = {name: value for name, value in kept.items() if name != cleared}
+        self._broker.store.user_limits_set(text_of(request, "user"), usage.limits)
+
+    def _usage(self, request: Mapping[str, object]) -> Usage:
+        name = text_of(request, "user")
+        usage = self._broker.users.usages.get(name)
+        if usage is None:
+            raise ChangeRefused(no_such_user(name))
+        return usage
+
+
+def text_of(request: Mapping[str, object], key: str) -> str:
+    """A text of the request, or BadRequest."""
+    value = request.get(key)
+    if not isinstance(value, str):
+        raise BadRequest(f"{key} is a string")
+    return value
+
+
+def decoded(text: str) -> dict[str, object]:
+    """The JSON object that a definition is. Raises ChangeRefused."""
+    try:
+        value = json.loads(text, parse_constant=refuse_constant)
+    except RecursionError:
+        raise ChangeRefused("Could not parse JSON document: it is nested too deeply") from None
+    except ValueError as error:
+        raise ChangeRefused(f"Could not parse JSON document: {error}") from None
+    if not isinstance(value, dict):
+        raise validation_failed(f"definition must be a dictionary: {printed(value)}")
+    return value
+
+
+def refuse_constant(name: str) -> object:
+    """Python reads NaN and Infinity, which are no JSON."""
+    raise ValueError(f"unexpected {name}")
+
+
+def validation_failed(reasons: str) -> ChangeRefused:
+    """The error that RabbitMQ makes of what is wrong with a parameter."""
+    return ChangeRefused(f"Validation failed\n\n{reasons}\n")
+
+
+def no_such_vhost(name: str) -> ChangeRefused:
+    """The error for a virtual host that is not there."""
+    return ChangeRefused(f"Virtual host '{name}' does not exist", NO_VHOST)
+
+
+def no_such_user(name: str) -> str:
+    """The text for a user who is not there, as rabbitmqctl prints it."""
+    return f'{{:no_such_user, "{name}"}}'
