@@ -15,6 +15,7 @@ from itertools import count
 from leveret.amqp.field_table import Table, table_from_python
 from leveret.amqp.frame import PROTOCOL_HEADER, content_frames, method_frame
 from leveret.amqp.methods import (
+    BasicGet,
     BasicPublish,
     ChannelClose,
     ChannelOpen,
@@ -162,9 +163,13 @@ class Client:
         """Send a method that must be refused: the code and the text behind its name."""
         return refused(self.call(method, channel))
 
-    def declare(self, queue: str, channel: int = 1, passive: bool = False) -> tuple[int, int]:
+    def declare(
+        self, queue: str, channel: int = 1, passive: bool = False, arguments: dict[str, object] | None = None
+    ) -> tuple[int, int]:
         """Declare a queue: its ready messages and its consumers."""
-        reply = self.call(QueueDeclare(queue, passive=passive), channel).method
+        table = table_from_python(arguments or {})
+        quorum = (arguments or {}).get("x-queue-type") == "quorum"
+        reply = self.call(QueueDeclare(queue, passive=passive, durable=quorum, arguments=table), channel).method
         assert isinstance(reply, QueueDeclareOk), reply
         return reply.message_count, reply.consumer_count
 
@@ -174,6 +179,11 @@ class Client:
         """All that was received since this was last asked."""
         taken, self.received = self.received, []
         return taken
+
+    def fetch(self, queue: str, no_ack: bool = True, channel: int = 1) -> Received | None:
+        """Fetch a message, None if there is none."""
+        received = self.call(BasicGet(queue, no_ack), channel)
+        return None if received.body is None else received
 
     def bodies(self) -> list[bytes]:
         """Like `take`, for deliveries and fetched messages: their bodies."""
@@ -238,10 +248,16 @@ class Driver:
 
     def __init__(self, broker: Broker | None = None) -> None:
         octets = count(1)
+        self.now = 0.0
         self.broker = broker or Broker(
-            "1.2.3", "leveret@test", lambda: 1_700_000_000.0, lambda size: next(octets).to_bytes(size)
+            "1.2.3", "leveret@test", self.time_of_day, lambda size: next(octets).to_bytes(size)
         )
+        self.broker.timers.set_time(0.0)
         self.clients: dict[Connection, Client] = {}
+
+    def time_of_day(self) -> float:
+        """The broker's wall clock, a little past the millisecond, so that no rounding falls below it."""
+        return 1_700_000_000.0001 + self.now
 
     def client(self, frame_max: int = FRAME_MAX, from_loopback: bool = True) -> Client:
         """A client that has connected and said nothing."""
@@ -253,15 +269,23 @@ class Driver:
         """A client with open channels; channel 1 if none is named."""
         return self.client(frame_max).log_in(channels or (1,), heartbeat)
 
+    def single_tick(self) -> None:
+        """End one tick, even if another one is due at once."""
+        self.broker.end_tick()
+        for connection in self.broker.take_dirty():
+            self.clients[connection].flush()
+
     def tick(self) -> None:
         """End the tick, and the next ones until nothing is left to do."""
         for client in self.clients.values():
             client.octets = 0
         for _ in range(10_000):
-            self.broker.end_tick()
-            for connection in self.broker.take_dirty():
-                self.clients[connection].flush()
-            if not self.broker.touched:
+            self.single_tick()
+            timers = self.broker.timers
+            due = timers.next_due()
+            if due is not None and due <= timers.now:
+                timers.run(timers.now)
+            elif not self.broker.touched:
                 return
         raise AssertionError("the broker never comes to rest")
 
@@ -269,8 +293,10 @@ class Driver:
         """Move the clock to so many seconds after the broker's start, skipping no timer, each with its tick."""
         timers = self.broker.timers
         while (due := timers.next_due()) is not None and due <= now:
-            timers.run(due)
+            self.now = max(self.now, due)
+            timers.run(self.now)
             self.tick()
+        self.now = now
         timers.run(now)
         self.tick()
 

@@ -21,7 +21,7 @@ from mypy_extensions import i64
 
 from leveret.broker.backlog import Backlog, place_at
 from leveret.broker.durability import LEVEL_SHIFT, NOT_STORED, SEGMENT_SHIFT
-from leveret.broker.message import Message
+from leveret.broker.message import NEVER, Message
 
 if TYPE_CHECKING:
     from leveret.broker.queue import Queue
@@ -159,7 +159,11 @@ class BackingQueue:
             self.window_bytes += size
             self.residency.resident += size
             self.ready.append(message)
+            if message.expiration != NEVER:
+                self.queue.expiring = True
         self.head += lost
+        if lost and self.count() == 0:
+            self.ready_bytes = 0  # nobody knows how large the damaged ones were
         self.queue.touch()
 
     def let_go(self, readable: i64) -> None:

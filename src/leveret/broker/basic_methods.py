@@ -36,7 +36,6 @@ from leveret.amqp.reply_codes import (
 )
 from leveret.broker.channel import Channel
 from leveret.broker.consumer import Consumer, write_content
-from leveret.broker.consumer_timeout import GotTimeout
 from leveret.broker.direct_reply_to import REPLY_TO, reply_address
 from leveret.broker.limits import check_consumer
 from leveret.broker.queue import Queue
@@ -127,10 +126,10 @@ def get(channel: Channel, method: BasicGet) -> None:
     message, position, redelivered = taken
     tag = channel.deliver_got(message, queue, position, method.no_ack)
     if queue.settings.consumer_timeout > 0 and not method.no_ack:
-        GotTimeout(channel, tag, queue.settings.consumer_timeout)
+        channel.watch_got(tag, queue.settings.consumer_timeout)
     address = message.address
     channel.send(BasicGetOk(tag, redelivered, address.exchange, address.routing_key, queue.ready_count()))
-    write_content(channel, queue.as_redelivered(message, position) if redelivered else message)
+    write_content(channel, queue.as_redelivered(message, position, method.no_ack) if redelivered else message)
 
 
 def consume(channel: Channel, method: BasicConsume) -> None:

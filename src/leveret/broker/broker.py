@@ -80,14 +80,19 @@ class Broker:
         return connection
 
     def end_tick(self) -> None:
-        """Deliver and confirm. Queues that stop because of a full output are touched again when it drains."""
+        """Deliver and confirm. Queues that stop because of a full output are touched again when it drains.
+
+        Queues that are touched meanwhile, because a dead letter came or much is to be dropped, are left in `touched`:
+        another tick is due.
+        """
         touched = self.touched
-        for queue in touched:
+        due = touched.copy()
+        touched.clear()  # who is touched from here on has its turn in the next tick, behind what clients sent meanwhile
+        for queue in due:
             try:
                 queue.deliver()
             except Exception:
                 log.exception("internal error in queue '%s'", queue.name)
-        touched.clear()
         self.store.end_tick()
         confirming = self.confirming
         for channel in confirming:

@@ -21,6 +21,7 @@ from leveret.amqp.frame import FRAME_OVERHEAD, content_frames, method_frame, spl
 from leveret.amqp.methods import BasicCancel, BasicNack, ChannelClose, Method
 from leveret.amqp.reply_codes import PRECONDITION_FAILED, UNEXPECTED_FRAME, AMQPError, HardError, SoftError
 from leveret.broker.consumer import Consumer, Delivery
+from leveret.broker.consumer_timeout import GotTimeout
 from leveret.broker.message import BODY_SIZE_AT, Message
 from leveret.broker.publishing import publish
 from leveret.broker.queue import Queue
@@ -31,6 +32,7 @@ from leveret.broker.transaction import Transaction
 if TYPE_CHECKING:
     from leveret.broker.connection import Connection
 
+TIMED_OUT_KEPT: Final = 100_000  # tags of which a client may still be told nothing when it acknowledges them
 MAX_MESSAGE_SIZE: Final[i64] = 128 * 1024 * 1024  # RabbitMQ's limit until 4.0
 
 
@@ -52,7 +54,8 @@ class Channel:
         self.delivery_tag: i64 = 0
         self.unacked: Final[dict[int, Delivery]] = {}
         self.oldest: i64 = 1
-        self.timed_out: Final[set[int]] = set()  # tags of deliveries that were taken back
+        self.timed_out: Final[set[int]] = set()  # tags of deliveries that were taken back, the latest of them
+        self._got_timeout: GotTimeout | None = None
         self.consumers_unacked: i64 = 0  # those that the channel's prefetch counts: without basic.get's
         self.prefetch: i64 = 0  # of the whole channel (basic.qos global)
         self.consumer_prefetch = 0  # of consumers to come
@@ -286,6 +289,8 @@ class Channel:
             delivery = self.unacked.pop(tag)
             delivery.queue.requeue(delivery, False)
             self.timed_out.add(tag)
+        if len(self.timed_out) > TIMED_OUT_KEPT:
+            self.timed_out.difference_update(sorted(self.timed_out)[: -TIMED_OUT_KEPT // 2])
         self.unpark()
 
     def unpark(self) -> None:
@@ -303,6 +308,12 @@ class Channel:
         if not no_ack:
             self.unacked[tag] = Delivery(message, queue, position, None)
         return tag
+
+    def watch_got(self, tag: int, timeout: i64) -> None:
+        """A message fetched by basic.get has to be settled within so many milliseconds."""
+        if self._got_timeout is None:
+            self._got_timeout = GotTimeout(self)
+        self._got_timeout.note(tag, timeout)
 
     # the end of consumers and of the channel
 
@@ -343,6 +354,8 @@ class Channel:
             self.restore_settlements()
             self.transaction = None
         self.requeue_unacked(True)
+        if self._got_timeout is not None:
+            self._got_timeout.cancel()
 
     def restore_settlements(self) -> None:
         """Undo the acknowledgements of a transaction: the deliveries are unacked again."""

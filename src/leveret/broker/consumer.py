@@ -110,7 +110,7 @@ class Consumer:
             if self.timeout != NONE:
                 self.acknowledgement_timeout.note(tag)
         if redelivered:
-            message = self.queue.as_redelivered(message, position)
+            message = self.queue.as_redelivered(message, position, self.no_ack)
         address = message.address
         if address.size != self._head_for:
             self._make_head(address)

@@ -3,11 +3,12 @@
 The messages go back to the queue, without counting towards a delivery limit, and the consumer is cancelled. A client
 that doesn't know of cancellations by the server has its channel closed, as in RabbitMQ. There is no timeout unless the
 consumer, the queue or a policy asks for one; then deliveries are noted in the order in which they fall due, so one
-timer for each such consumer is enough.
+timer for each such consumer is enough. A settled delivery stays noted until most of what is noted is settled.
 """
 
 from __future__ import annotations
 
+import heapq
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from leveret.broker.queue_settings import QueueSettings
 
 ARGUMENT: Final = "x-consumer-timeout"
+FEW: Final = 64  # settled deliveries that may stay noted
 
 
 class AcknowledgementTimeout:
@@ -39,10 +41,23 @@ class AcknowledgementTimeout:
         own = consumer.arguments.get(ARGUMENT)
         timeout = own.value if own is not None and isinstance(own.value, int) else int(settings.consumer_timeout)
         consumer.timeout = i64(timeout) if timeout and not consumer.no_ack else NONE
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if consumer.timeout == NONE:
+            self._delivered.clear()
+        elif self._delivered:
+            self._arm()
 
     def note(self, tag: i64) -> None:
         """A message was delivered to the consumer."""
-        self._delivered.append((int(tag), self._consumer.queue.vhost.timers.now))
+        delivered = self._delivered
+        if len(delivered) > 2 * self._consumer.unacked + FEW:
+            unacked = self._consumer.channel.unacked
+            kept = [entry for entry in delivered if entry[0] in unacked]
+            delivered.clear()
+            delivered.extend(kept)
+        delivered.append((int(tag), self._consumer.queue.vhost.timers.now))
         if self._timer is None:
             self._arm()
 
@@ -77,17 +92,52 @@ class AcknowledgementTimeout:
 
 
 class GotTimeout:
-    """Watches one message that basic.get fetched: there is no consumer to cancel, so it is the channel that closes."""
+    """Watches what basic.get fetched on one channel: there is no consumer to cancel, so it is the channel that closes.
 
-    def __init__(self, channel: Channel, tag: int, timeout: i64) -> None:
+    Each queue may have another timeout, so what is due first is the top of a heap.
+    """
+
+    def __init__(self, channel: Channel) -> None:
         self._channel: Final = channel
-        self._tag: Final = tag
-        self._timeout: Final[i64] = timeout
-        channel.connection.broker.timers.after(int(timeout) / 1000, self._ring)
+        self._fetched: list[tuple[float, int, int]] = []  # when it is due, delivery tag, timeout
+        self._timer: Timer | None = None
+
+    def note(self, tag: int, timeout: i64) -> None:
+        """A message was fetched."""
+        unacked = self._channel.unacked
+        if len(self._fetched) > 2 * len(unacked) + FEW:
+            self._fetched = [entry for entry in self._fetched if entry[1] in unacked]
+            heapq.heapify(self._fetched)
+        due = self._channel.connection.broker.timers.now + int(timeout) / 1000
+        heapq.heappush(self._fetched, (due, tag, int(timeout)))
+        if self._timer is None or due < self._timer.due:
+            self._arm()
+
+    def cancel(self) -> None:
+        """The channel has let go of everything."""
+        self._fetched.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _arm(self) -> None:
+        timers = self._channel.connection.broker.timers
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = timers.after(max(0.0, self._fetched[0][0] - timers.now), self._ring)
 
     def _ring(self) -> None:
-        if self._tag in self._channel.unacked and not self._channel.closing:
-            self._channel.fail(timed_out(self._channel, self._timeout))
+        self._timer = None
+        fetched = self._fetched
+        while fetched and fetched[0][1] not in self._channel.unacked:
+            heapq.heappop(fetched)
+        if not fetched:
+            return
+        due, _, timeout = fetched[0]
+        if due <= self._channel.connection.broker.timers.now:
+            self._channel.fail(timed_out(self._channel, i64(timeout)))
+        else:
+            self._arm()
 
 
 def timed_out(channel: Channel, timeout: i64) -> SoftError:
@@ -104,6 +154,7 @@ def time_out(consumer: Consumer) -> None:
     """Take a consumer's messages away from it, and cancel it."""
     channel = consumer.channel
     if not channel.connection.understands("consumer_cancel_notify"):
+        channel.take_back_from(consumer)
         channel.fail(timed_out(channel, consumer.timeout))
         return
     queue = consumer.queue

@@ -8,26 +8,38 @@ rejected somewhere on the way round: that is how RabbitMQ ends cycles nobody wou
 Leaving one queue and entering the others is one record of the message log, so a crash finds it in one place or the
 other. A letter may be refused by a full queue that dead-letters in turn; such follow-ups wait in a list instead of the
 stack, and belong to the same record.
+
+A client can make any number of messages die at once, make each take long (by a huge x-death of its own), and make full
+queues refuse a letter in each of the orders in which it can come by them. So in a tick only so much work is done, and
+what is left waits for the next; a message that waits is still its queue's in the log.
 """
 
 from __future__ import annotations
 
+import logging
+from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from leveret.amqp.field_table import FieldValue, Table
+from leveret.broker.death_reasons import REJECTED
 from leveret.broker.durability import NOT_STORED
-from leveret.broker.message import NEVER
+from leveret.broker.message import NEVER, Address
 from leveret.broker.publishing import enqueue_routed, selected_keys
 
 if TYPE_CHECKING:
     from leveret.amqp.properties import BasicProperties
+    from leveret.broker.exchange.base import Exchange
     from leveret.broker.message import Message
     from leveret.broker.queue import Queue
+    from leveret.broker.timers import Timer
     from leveret.broker.vhost import VirtualHost
 
-REJECTED: Final = "rejected"
-MAXLEN: Final = "maxlen"
+log: Final = logging.getLogger("leveret.broker")
+
 X_DEATH: Final = "x-death"
+HIGHEST_COUNT: Final = 2**63 - 1
+WORK_AT_ONCE: Final = 10_000  # in a tick; a letter is one, and what it takes to decode its headers
+OCTETS_OF_WORK: Final = 32
 
 
 class DeadLetter:
@@ -45,51 +57,98 @@ class DeadLetters:
 
     def __init__(self, vhost: VirtualHost) -> None:
         self._vhost: Final = vhost
-        self._waiting: Final[list[DeadLetter]] = []
+        self._waiting: Final[deque[DeadLetter]] = deque()
+        self._refused: Final[list[DeadLetter]] = []  # by the full queues that a letter went to, and by those after them
         self._moving = False
+        self._work_left = WORK_AT_ONCE
+        self._work_counted_at = 0.0  # the tick that it is left for
+        self._timer: Timer | None = None
 
     def move(self, queue: Queue, message: Message, reason: str, held: bool) -> None:
         """Send a dead letter on its way. If its exchange is missing or leads nowhere it is dropped, as in RabbitMQ.
 
         `held`: the queue still has the message, and is done with it when it has been moved.
         """
-        self._waiting.append(DeadLetter(queue, message, reason, held))
+        letter = DeadLetter(queue, message, reason, held)
         if self._moving:
+            self._refused.append(letter)
             return
-        self._moving = True
+        self._waiting.append(letter)
+        if self._timer is None:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Move what waits, as much as one tick may do."""
+        self._timer = None
+        timers = self._vhost.timers
+        if timers.now != self._work_counted_at:
+            self._work_counted_at = timers.now
+            self._work_left = WORK_AT_ONCE
+        while self._refused or self._waiting:
+            if self._work_left <= 0:
+                self._timer = timers.after(0.0, self._go_on_anew)
+                return
+            self._move_grouped(self._refused.pop() if self._refused else self._waiting.popleft())
+
+    def _go_on_anew(self) -> None:
+        self._work_left = WORK_AT_ONCE
+        self._go_on()
+
+    def _move_grouped(self, letter: DeadLetter) -> None:
+        """Move a letter, and those that come of it being refused, as one record of the log."""
         store = self._vhost.store
-        grouped = held and message.place != NOT_STORED
+        grouped = letter.held and letter.message.place != NOT_STORED
+        self._moving = True
         if grouped:
             store.begin_group()
         try:
-            while self._waiting:
-                self._move(self._waiting.pop())
+            self._move(letter)
+            while self._refused and self._work_left > 0:
+                self._move(self._refused.pop())
         finally:
             self._moving = False
             if grouped:
                 store.end_group(None)
 
     def _move(self, letter: DeadLetter) -> None:
+        self._work_left -= 1 + len(letter.message.header_payload()) // OCTETS_OF_WORK
         settings = letter.queue.settings
         exchange = self._vhost.exchanges.get(settings.dead_letter_exchange or "")
         if exchange is not None:
-            message = letter.message
-            properties = message.properties()
-            deaths = record_death(properties, letter.queue, message, letter.reason, int(self._vhost.timers.time_ms))
-            keys = [message.address.routing_key, *selected_keys(properties.headers or {}, "CC")]
-            keys += message.address.blind_keys
-            if settings.dead_letter_routing_key is not None:
-                keys = [settings.dead_letter_routing_key]
-                if properties.headers is not None:
-                    properties.headers.pop("CC", None)
-            address = self._vhost.address(exchange.name, keys[0])
-            moved = message.with_properties(properties, address, self._vhost.timers.time_ms, NEVER)
-            queues = self._vhost.route(exchange, keys, properties, moved)[0]
-            if letter.reason != REJECTED:
-                queues = [queue for queue in queues if not is_cycle(queue.name, deaths)]
-            enqueue_routed(self._vhost.store, moved, queues)
+            try:
+                self._send(letter, exchange, settings.dead_letter_routing_key)
+            except Exception:
+                log.exception("internal error: a dead letter of queue '%s' is lost", letter.queue.name)
         if letter.held:
             letter.queue.backing.forget(letter.message)
+
+    def _send(self, letter: DeadLetter, exchange: Exchange, routing_key: str | None) -> None:
+        vhost = self._vhost
+        message = letter.message
+        properties = message.properties()
+        deaths = record_death(properties, letter.queue, message, letter.reason, int(vhost.timers.time_ms))
+        blind_keys = message.address.blind_keys
+        keys = [message.address.routing_key, *selected_keys(properties.headers or {}, "CC"), *blind_keys]
+        if routing_key is None and blind_keys:
+            address = Address(exchange.name, keys[0], blind_keys)
+        elif routing_key is None:
+            address = vhost.address(exchange.name, keys[0])
+        else:
+            keys = [routing_key]
+            address = vhost.address(exchange.name, as_shortstr(routing_key))
+            if properties.headers is not None:
+                properties.headers.pop("CC", None)
+        moved = message.with_properties(properties, address, vhost.timers.time_ms, NEVER)
+        queues = vhost.route(exchange, keys, properties, moved)[0]
+        if letter.reason != REJECTED:
+            been_in = died_in_since_rejected(deaths)
+            queues = [queue for queue in queues if queue.name not in been_in]
+        enqueue_routed(vhost.store, moved, queues)
+
+
+def as_shortstr(text: str) -> str:
+    """What fits into a short string of a text: the argument for a dead letter's routing key may be longer."""
+    return text.encode("utf-8", "surrogateescape")[:255].decode("utf-8", "surrogateescape")
 
 
 def record_death(
@@ -106,6 +165,8 @@ def record_death(
             assert isinstance(death.value, dict)
             count = death.value.get("count")
             repeated = count.value + 1 if count is not None and isinstance(count.value, int) else 1
+            if not 0 < repeated <= HIGHEST_COUNT:
+                repeated = 1 if repeated <= 0 else HIGHEST_COUNT
             entry = {**death.value, "count": FieldValue("l", repeated)}
         else:
             others.append(death)
@@ -138,14 +199,16 @@ def new_entry(properties: BasicProperties, queue: Queue, message: Message, reaso
     return entry
 
 
-def is_cycle(queue_name: str, deaths: list[FieldValue]) -> bool:
-    """Whether a message with these deaths has died in the queue before and was not rejected anywhere since."""
+def died_in_since_rejected(deaths: list[FieldValue]) -> set[str]:
+    """The queues that a message has died in and was not rejected anywhere since: going there again were a cycle."""
+    found: set[str] = set()
     for death in deaths:
         if value_of(death, "reason") == REJECTED:
-            return False
-        if value_of(death, "queue") == queue_name:
-            return True
-    return False
+            break
+        name = value_of(death, "queue")
+        if name is not None:
+            found.add(name)
+    return found
 
 
 def tells_of(death: FieldValue, queue_name: str, reason: str) -> bool:

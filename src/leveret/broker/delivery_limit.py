@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from leveret.broker.queue_settings import QueueSettings
 
 HEADER: Final = "x-delivery-count"
-DELIVERY_LIMIT: Final = "delivery_limit"  # the reason for dead-lettering
 
 
 class DeliveryCounts:

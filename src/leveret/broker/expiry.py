@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 LONGEST: Final = 315_360_000_000  # milliseconds, ten years: RabbitMQ's limit
 FAR: Final[i64] = 1 << 60  # a deadline that never comes
-EXPIRED: Final = "expired"
 
 
 def parse_expiration(text: str) -> i64:

@@ -51,7 +51,9 @@ def drop_excess(queue: Queue, most: int) -> bool:
         backing = queue.in_turn()
         backing.fill_window_now()
         if backing.first() is None:
-            continue  # what there was is damaged
+            if queue.ready_count() == 0:
+                return True
+            continue  # what this level had is damaged, another's is not
         message, position, _ = backing.take()
         queue.drop(message, position, MAXLEN)
     return True

@@ -175,6 +175,8 @@ class Queue(Destination):
         if len(self.levels) > 1:
             backing = self.level(position >> LEVEL_SHIFT)
         backing.put_back(message, position)
+        if self.deleted:
+            return
         if self.limited:
             self._drop_excess()
         if self.expiring:
@@ -211,7 +213,7 @@ class Queue(Destination):
         """A message that is neither ready nor out leaves the queue; to the dead letter exchange, if there is one."""
         if self.counts is not None:
             self.counts.forget(position)
-        if self.settings.dead_letter_exchange is None or self.gone:
+        if self.settings.dead_letter_exchange is None or self.deleted:
             self.backing.forget(message)
         else:
             self.vhost.dead_letters.move(self, message, reason, True)
@@ -223,7 +225,7 @@ class Queue(Destination):
         if consumer is not None:
             consumer.unacked -= 1
             consumer.channel.consumers_unacked -= 1
-            if self.handing_over and consumer.unacked == 0:
+            if self.handing_over and consumer.unacked == 0 and consumer is self.active_consumer:
                 self._activate_next()
 
     def fetch(self, no_ack: bool) -> tuple[Message, i64, bool] | None:
@@ -264,9 +266,14 @@ class Queue(Destination):
         self.unacked += 1
         self.unacked_bytes += message.body_size()
 
-    def as_redelivered(self, message: Message, position: i64) -> Message:
-        """The message as it is delivered when it came back."""
-        return message if self.counts is None else self.counts.shown(message, position)
+    def as_redelivered(self, message: Message, position: i64, no_ack: bool) -> Message:
+        """The message as it is delivered when it came back; with `no_ack` it does not come back again."""
+        if self.counts is None:
+            return message
+        shown = self.counts.shown(message, position)
+        if no_ack:
+            self.counts.forget(position)
+        return shown
 
     def purge(self) -> int:
         """Drop every ready message and say how many there were."""
@@ -368,7 +375,8 @@ class Queue(Destination):
     def deliver(self) -> None:
         """Hand ready messages to the consumers that have room, until either runs out; then drop what has to go."""
         self._is_touched = False
-        self._deliver_and_drop()
+        if not self.deleted:
+            self._deliver_and_drop()
 
     def catch_up(self) -> None:
         """Do before the end of the tick what is due then, if it decides on what the queue has: somebody asks."""

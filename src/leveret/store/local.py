@@ -122,6 +122,7 @@ class LocalStore(Store):
         for (queue_id, priority), found in recovery.queues.items():
             backing = queues[queue_id].level(priority)
             backing.restore(found.backlog, found.next_position, found.redelivered, found.octets)
+            queues[queue_id].touch()  # what is at its head may have expired, or be too much by now
         self._log.begin(recovery.next_number)
         return recovery
 
