@@ -8,7 +8,7 @@ client that `stall`s does not take its output until it `resume`s, as one whose s
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 
@@ -164,10 +164,10 @@ class Client:
         return refused(self.call(method, channel))
 
     def declare(
-        self, queue: str, channel: int = 1, passive: bool = False, arguments: dict[str, object] | None = None
+        self, queue: str, channel: int = 1, passive: bool = False, arguments: Mapping[str, object] | None = None
     ) -> tuple[int, int]:
         """Declare a queue: its ready messages and its consumers."""
-        table = table_from_python(arguments or {})
+        table = table_from_python(dict(arguments or {}))
         quorum = (arguments or {}).get("x-queue-type") == "quorum"
         reply = self.call(QueueDeclare(queue, passive=passive, durable=quorum, arguments=table), channel).method
         assert isinstance(reply, QueueDeclareOk), reply

@@ -57,7 +57,9 @@ STEPS = st.lists(
 def test_a_priority_queue_is_a_sorted_list(highest: int, quorum: bool, steps: list[Step]) -> None:
     driver = Driver()
     client = driver.log_in()
-    arguments = {"x-queue-type": "quorum", "x-delivery-limit": -1} if quorum else {"x-max-priority": highest}
+    arguments: dict[str, object] = (
+        {"x-queue-type": "quorum", "x-delivery-limit": -1} if quorum else {"x-max-priority": highest}
+    )
     client.declare("queue", arguments=arguments)
     highest, default = (31, 4) if quorum else (highest, 0)
     ready: list[tuple[int, int]] = []  # the negative priority, and a number

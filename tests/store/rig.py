@@ -90,7 +90,8 @@ class Rig:
         self.store = LocalStore(
             definitions, directory, self.files, sync, self._post, self.failures.append, segment_size
         )
-        self.broker = Broker("0", "test", lambda: 1.7e9, bytes, self.store)
+        self.time_of_day = 1.7e9
+        self.broker = Broker("0", "test", lambda: self.time_of_day, bytes, self.store)
         self.vhost = self.broker.vhosts["/"]
         self.log = self.store._log
         self.recovery: Recovery | None = None
