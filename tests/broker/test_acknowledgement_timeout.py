@@ -11,7 +11,7 @@ TIMEOUT = {"x-consumer-timeout": 1000}
 
 
 def consume(client: Client, timeout: int | None = 1000, tag: str = "tag") -> None:
-    arguments = {} if timeout is None else {"x-consumer-timeout": timeout}
+    arguments: dict[str, object] = {} if timeout is None else {"x-consumer-timeout": timeout}
     client.send(BasicConsume("queue", tag, arguments=table_from_python(arguments)))
     client.driver.tick()
 
