@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from leveret.amqp.field_table import table_from_python
 from leveret.amqp.methods import ExchangeDeclare, QueueBind, QueueDeclare
 from leveret.broker.exchange.base import Exchange
+from leveret.broker.pattern import Pattern
 from leveret.broker.policy import InvalidPolicy, Policy, make_policy
 from leveret.broker.vhost import VirtualHost
 from tests.broker.driver import Client, Driver
@@ -268,3 +271,10 @@ def test_an_operator_policy_knows_fewer_keys() -> None:
     with pytest.raises(InvalidPolicy, match="are not recognised policy settings"):
         policy(definition={"alternate-exchange": "x"}, operator=True)
     assert policy(definition={"alternate-exchange": "x"}).definition == {"alternate-exchange": "x"}
+
+
+def test_an_expression_that_takes_for_ever_on_a_name_stops_nobody() -> None:
+    pattern = Pattern(r"^(\w+\s?)*\1+x$")
+    begun = time.monotonic()
+    assert not pattern.matches("a" * 200 + "!")
+    assert time.monotonic() - begun < 2

@@ -163,7 +163,7 @@ class Consumer(Worker):
         try:
             publisher, sequence = self.life.messages.identify(content.body)
             check_properties(publisher, sequence, content.properties)
-            check_address(publisher, sequence, exchange, key)
+            check_address(publisher, sequence, exchange, key, self.queue)
         except Damaged as error:
             self.ledger.add("changed", f"in {self.queue}: {error}")
             return
@@ -206,9 +206,9 @@ class Consumer(Worker):
         self.due = []
 
 
-def check_address(publisher: Publisher, sequence: int, exchange: str, key: str) -> None:
-    """Damaged if a delivery names another exchange or routing key than the publish."""
-    expected = (publisher.exchange, publisher.routing_key(sequence))
+def check_address(publisher: Publisher, sequence: int, exchange: str, key: str, queue: str) -> None:
+    """Damaged if a delivery names another exchange or routing key than the publish, or the last queue's as its key."""
+    expected = (publisher.exchange, queue if publisher.dead_letters else publisher.routing_key(sequence))
     if (exchange, key) != expected:
         raise Damaged(f"{publisher.name} {sequence}: from {(exchange, key)}, but published to {expected}")
 

@@ -116,6 +116,7 @@ class Crash:
     def __post_init__(self) -> None:
         self.random = Random(self.plan.seed)
         self.messages = Messages(self.plan.seed, topology.PUBLISHERS)
+        self.ledger.remade = {one.name for one in topology.PUBLISHERS if one.dead_letters}
         self.broker = CrashedBroker(self.folder, *self.plan.arguments)
 
     def run(self) -> None:
@@ -201,6 +202,7 @@ class Crash:
         self.sabotage(self.broker.data_dir)
         self.broker.start()
         Inspection(self.broker.port, self.definitions, self.ledger).run()
+        self.await_chain()
         found = topology.counts(self.broker.port)
         owed = possible = 0
         for queue in topology.QUEUES:
@@ -248,6 +250,7 @@ class Crash:
     def drain(self) -> None:
         """Consume everything that is left."""
         begin, before = time.monotonic(), self.ledger.counts.copy()
+        self.await_chain()
         life = Life(self.broker.port, self.ledger, self.messages, self.random)
         drains = [Drain(life, queue) for queue in topology.QUEUES]
         for drain in drains:
@@ -259,6 +262,11 @@ class Crash:
             f"    drained {done['delivered']} messages in {time.monotonic() - begin:.2f} s, "
             f"{self.broker.size() >> 20} MiB on disk{came_back(done)}"
         )
+
+    def await_chain(self) -> None:
+        """Let what is on its way arrive."""
+        if not topology.await_chain(self.broker.port):
+            self.ledger.add("lost", f"{topology.CHAIN_LIMIT} s were not enough for the chain of dead letters")
 
     def say(self, line: str) -> None:
         """A line about the run, for whoever watches it."""

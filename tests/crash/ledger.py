@@ -22,6 +22,8 @@ reordered      In one life, the messages of a lane come to a connection in the o
                those that were delivered before in that life, and the flagged ones of a queue from which a client
                vanished with deliveries unread. A message without the flag never comes in a later life than one
                published after it.
+               (Neither rule holds for dead letters: their move may be lost with all that followed from it, and the
+               message makes its way again.)
 half           A transaction is whole or absent, and so is a queue's deletion. If commit-ok never came, what is seen of
                it in later lives is all of it, but for what was acknowledged before the crash.
 unknown        Nothing is delivered that was never sent to this queue, or whose transaction's commit was never sent,
@@ -172,6 +174,7 @@ class Ledger:
         self._out: set[tuple[Lane, int]] = set()  # delivered, neither acknowledged nor given back
         self._abandoned: set[str] = set()  # queues, in this life
         self._synced_send = -1.0  # when the latest persistent message was sent that was confirmed in this life
+        self.remade: set[str] = set()  # publishers whose messages are delivered as dead letters
         self._lock = threading.RLock()
 
     def add(self, rule: str, text: str) -> None:
@@ -273,8 +276,9 @@ class Ledger:
             if (lane, sequence) in self._out:
                 self.add("duplicated", f"{lane.describe(sequence)} is out with a client already")
             self._out.add((lane, sequence))
-            self._check_flag(lane, delivery, marks)
-            self._check_order(lane, delivery, marks)
+            if delivery.publisher not in self.remade:
+                self._check_flag(lane, delivery, marks)
+                self._check_order(lane, delivery, marks)
             added = SEEN
             if lane.sent_life[sequence] < self.life:
                 added |= SEEN_LATER | OWED

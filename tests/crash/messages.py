@@ -25,6 +25,7 @@ LARGE = (200_000, 100, 131_036, 1_000, 100, 262_144, 40_000, 100)
 CONTENT_TYPE, HEADERS, DELIVERY_MODE, PRIORITY = 0x8000, 0x2000, 0x1000, 0x0800
 CORRELATION_ID, REPLY_TO, EXPIRATION, MESSAGE_ID = 0x0400, 0x0200, 0x0100, 0x0080
 TIMESTAMP, TYPE, USER_ID, APP_ID = 0x0040, 0x0020, 0x0010, 0x0008
+DEATHS = b"\x07x-deathA"
 DAY = "86400000"  # as an expiration, in ms: no message lives that long here
 
 
@@ -37,7 +38,7 @@ class Publisher:
     """One publisher: where its messages go, and what they look like.
 
     `routes` are routing keys, taken in turn, each with the queues that get the message. Every `transient_every`th
-    message is transient (0: none).
+    message is transient (0: none). With `dead_letters` the queues are where it is at last, as a dead letter.
     """
 
     number: int
@@ -47,6 +48,7 @@ class Publisher:
     sizes: tuple[int, ...] = SMALL
     transient_every: int = 0
     transactional: bool = False
+    dead_letters: bool = False
 
     def routing_key(self, sequence: int) -> str:
         return self.routes[sequence % len(self.routes)][0]
@@ -116,7 +118,11 @@ class Messages:
 
 
 def check_properties(publisher: Publisher, sequence: int, properties: bytes) -> None:
-    """Damaged if the properties are not those that were sent."""
+    """Damaged if the properties are not those that were sent; a dead letter must only say that it is one."""
+    if publisher.dead_letters:
+        if DEATHS not in properties:
+            raise Damaged(f"{publisher.name} {sequence}: no record of its deaths in {properties!r}")
+        return
     expected = property_list(publisher, sequence)
     if properties != expected:
         raise Damaged(f"{publisher.name} {sequence}: properties {properties!r} instead of {expected!r}")

@@ -44,7 +44,7 @@ def forget_the_definitions(data_dir: Path) -> None:
 )
 def test_a_broken_data_folder_is_found(sabotage: Callable[[Path], None], rules: set[str], tmp_path: Path) -> None:
     # The seed gives a kill after more than half a second, so there is something to lose.
-    crash = Crash(Plan("3", kills=1, shortest=0.7, longest=1.0), tmp_path, sabotage=sabotage)
+    crash = Crash(Plan("8", kills=1, shortest=0.7, longest=1.0), tmp_path, sabotage=sabotage)
     crash.run()
     assert rules <= set(crash.ledger.violation_counts), crash.summary()
 

@@ -1,10 +1,14 @@
 """The exchanges, queues and publishers of the load. They are declared once and never deleted during a run.
 
 Each way of publishing has queues of its own: straight to a queue (two publishers in one), large bodies, a fanout to
-two queues, a topic exchange with an overlap, and transactions over two queues.
+two queues, a topic exchange with an overlap, transactions over two queues, and a chain of queues that dead-letter to
+each other: all that goes in there at one end comes out at the other, soon after.
 """
 
 from __future__ import annotations
+
+import time
+from collections.abc import Iterable
 
 from tests.crash.messages import LARGE, MIXED, SMALL, Publisher
 from tests.support.raw_client import (
@@ -29,7 +33,14 @@ DIRECT, LARGE_BODIES = "crash.direct", "crash.large"
 FANOUT_1, FANOUT_2 = "crash.fanout.1", "crash.fanout.2"
 TOPIC_EVEN, TOPIC_ALL = "crash.topic.even", "crash.topic.all"
 TX_A, TX_B = "crash.tx.a", "crash.tx.b"
-QUEUES = (DIRECT, LARGE_BODIES, FANOUT_1, FANOUT_2, TOPIC_EVEN, TOPIC_ALL, TX_A, TX_B)
+CHAIN_END = "crash.chain.end"
+QUEUES = (DIRECT, LARGE_BODIES, FANOUT_1, FANOUT_2, TOPIC_EVEN, TOPIC_ALL, TX_A, TX_B, CHAIN_END)
+CHAIN: dict[str, dict[str, object]] = {
+    "crash.chain.ttl": {"x-message-ttl": 60, "x-dead-letter-routing-key": "crash.chain.limit"},
+    "crash.chain.limit": {"x-max-length": 20, "x-message-ttl": 30, "x-dead-letter-routing-key": "crash.chain.quorum"},
+    "crash.chain.quorum": {"x-queue-type": "quorum", "x-message-ttl": 20, "x-dead-letter-routing-key": CHAIN_END},
+}
+CHAIN_LIMIT = 5.0  # seconds for what is on its way through the chain
 
 FANOUT, TOPIC, TX = "crash.fanout", "crash.topic", "crash.tx"
 EXCHANGES = {FANOUT: "fanout", TOPIC: "topic", TX: "direct"}
@@ -53,6 +64,7 @@ PUBLISHERS = (
         4, "topic", TOPIC, (("number.even", (TOPIC_EVEN, TOPIC_ALL)), ("number.odd", (TOPIC_ALL,))), SMALL
     ),
     Publisher(5, "tx", TX, (("a", (TX_A,)), ("b", (TX_B,)), ("both", (TX_A, TX_B))), MIXED, transactional=True),
+    Publisher(6, "chain", "", (("crash.chain.ttl", (CHAIN_END,)),), MIXED, dead_letters=True),
 )  # fmt: skip
 
 
@@ -74,6 +86,9 @@ def declare_all(port: int) -> None:
     with RawClient(port).log_in(channels=(1,)) as client:
         for queue in QUEUES:
             client.declare(queue, DURABLE)
+        for queue, arguments in CHAIN.items():
+            client.send(declare_queue(1, queue, DURABLE, {"x-dead-letter-exchange": "", **arguments}))
+            client.expect(QUEUE_DECLARE_OK)
         for exchange, kind in EXCHANGES.items():
             declare_exchange(client, exchange, kind)
         for queue, exchange, key in BINDINGS:
@@ -84,18 +99,33 @@ def declare_all(port: int) -> None:
 def delete_all(port: int) -> None:
     """Remove what `declare_all` made, from a broker that is not the test's own."""
     with RawClient(port).log_in(channels=(1,)) as client:
-        for queue in QUEUES:
+        for queue in (*QUEUES, *CHAIN):
             client.call(1, QUEUE_DELETE, b"\0\0" + shortstr(queue) + b"\0", QUEUE_DELETE_OK)
         for exchange in EXCHANGES:
             client.call(1, EXCHANGE_DELETE, b"\0\0" + shortstr(exchange) + b"\0", EXCHANGE_DELETE_OK)
         client.log_out()
 
 
+def await_chain(port: int) -> bool:
+    """Wait until everything has come through the chain, or a queue of it is missing; False if that takes too long."""
+    end = time.monotonic() + CHAIN_LIMIT
+    while time.monotonic() < end:
+        if not any(ready_counts(port, CHAIN).values()):
+            return True
+        time.sleep(0.01)
+    return False
+
+
 def counts(port: int) -> dict[str, int]:
-    """The ready messages of each queue, as long as no queue is missing."""
+    """The ready messages of each queue at which messages arrive, as long as no queue is missing."""
+    return ready_counts(port, QUEUES)
+
+
+def ready_counts(port: int, queues: Iterable[str]) -> dict[str, int]:
+    """The ready messages of each of these queues, as long as no queue is missing."""
     found: dict[str, int] = {}
     with RawClient(port).log_in(channels=(1,)) as client:
-        for queue in QUEUES:
+        for queue in queues:
             client.send(declare_queue(1, queue, PASSIVE))
             got = client.next_frame()
             if got.method != QUEUE_DECLARE_OK:

@@ -1,7 +1,8 @@
 """What a broker was asked and what it promised, and the judgement of what is found after a crash.
 
-Messages are numbered in the order in which they enter their queues, so that what a queue holds is in order if its
-numbers rise. A moment is a count of events, or of operations on the files; whoever keeps the ledger says which.
+What a queue holds is in order if its entries' levels fall and, within a level, their moments of publishing rise. A
+moment is a count of events, or of operations on the files; whoever keeps the ledger says which. Messages are numbered,
+and a number says the priority: it counts only in queues that have priorities.
 
 Promised is, after a power loss: what was confirmed, or committed, is there unless a client settled it; what a
 committed transaction settled is not; a transaction happened wholly or not at all; nothing is there twice, nothing
@@ -21,6 +22,7 @@ from tests.store.faults import MemoryFiles
 from tests.store.rig import DIRECTORY, number_of
 
 NEVER = 1 << 60
+NUMBERS = 1_000_000_000  # for each priority
 Found = dict[str, list[tuple[int, bool]]]
 
 
@@ -36,13 +38,19 @@ class Entry:
     settled: int = NEVER  # asked for
     written: int = NEVER  # the settle is in the files
     settled_by: Group | None = None
+    level: int = 0
+
+    def place(self) -> tuple[int, int]:
+        """Where it stands in its queue."""
+        return -self.level, self.published
 
 
 @dataclass
 class Group:
-    """A transaction that was to be committed."""
+    """A transaction that was to be committed, or a message that was to move to the queue for dead letters."""
 
     issued: int
+    is_move: bool = False  # then it is answered when it is written
     messages: list[Entry] = field(default_factory=list)
     settles: list[Entry] = field(default_factory=list)
     answered: int = NEVER
@@ -54,11 +62,16 @@ class Ledger:
     def __init__(self) -> None:
         self.queues: dict[str, dict[int, Entry]] = {}
         self.groups: list[Group] = []
+        self.prioritised: set[str] = set()  # queues with priorities
+
+    def level(self, queue: str, number: int) -> int:
+        """The level in which a queue has a message."""
+        return number // NUMBERS if queue in self.prioritised else 0
 
     def publish(self, queues: list[str], number: int, persistent: bool, at: int) -> list[Entry]:
         entries: list[Entry] = []
         for queue in queues:
-            entry = Entry(number, persistent, at)
+            entry = Entry(number, persistent, at, level=self.level(queue, number))
             self.queues.setdefault(queue, {})[number] = entry
             entries.append(entry)
         return entries
@@ -83,13 +96,18 @@ class Ledger:
             for entry in entries.values():
                 if entry.settled <= formed and entry.settled_by is None and entry.written == NEVER:
                     entry.written = at
+        for group in self.groups:
+            if group.is_move and group.issued <= formed and group.answered == NEVER:
+                self.answer(group, at)
 
     def judge(self, found: Found, at: int, killed: bool) -> None:
         """AssertionError if what was found after a crash at a moment is not what was promised."""
         for queue, messages in found.items():
             entries = self.queues.get(queue, {})
             numbers = [number for number, _ in messages]
-            assert numbers == sorted(set(numbers)), f"{queue}: not in order, or something twice: {numbers}"
+            assert len(numbers) == len(set(numbers)), f"{queue}: something is there twice: {numbers}"
+            places = [entries[number].place() for number in numbers if number in entries]
+            assert places == sorted(places), f"{queue}: not in order: {numbers}"
             for number, redelivered in messages:
                 entry = entries.get(number)
                 assert entry is not None and entry.published <= at, f"{queue}: {number} was not published"
@@ -137,7 +155,10 @@ class Ledger:
                 del self.queues[queue]
         for queue, messages in found.items():
             self.queues[queue] = {
-                number: Entry(number, True, 0, 0, 0 if redelivered else NEVER) for number, redelivered in messages
+                number: Entry(
+                    number, True, at - len(messages), 0, 0 if redelivered else NEVER, level=self.level(queue, number)
+                )
+                for at, (number, redelivered) in enumerate(messages)
             }
         self.groups = []
 
@@ -161,7 +182,7 @@ def find_queues(names: dict[int, str], files: MemoryFiles) -> Found:
     found: Found = {}
     for queue_id in names:
         found[names[queue_id]] = []
-    for (queue_id, _), queue in recovery.queues.items():
+    for (queue_id, _), queue in sorted(recovery.queues.items(), key=lambda item: (item[0][0], -item[0][1])):
         messages: list[tuple[int, bool]] = []
         while queue.backlog.placed:
             page = queue.backlog.take_places()
@@ -169,6 +190,6 @@ def find_queues(names: dict[int, str], files: MemoryFiles) -> Found:
                 message = reader.message(int.from_bytes(page[at : at + 8], "big"))
                 assert message is not None, "a record that was indexed is damaged"
                 messages.append((number_of(message.content), len(messages) < queue.redelivered))
-        found[names[queue_id]] = messages
+        found[names[queue_id]] += messages
     reader.forget()
     return found

@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from queue import SimpleQueue
 
+from leveret.amqp.field_table import table_from_python
 from leveret.amqp.frame import content_frames
 from leveret.amqp.methods import BasicDeliver, BasicGet, BasicGetOk, BasicPublish, decode_method
 from leveret.amqp.properties import BasicProperties, encode_content_header
@@ -39,6 +40,7 @@ DIRECTORY = "messages"
 # The longer forms of the tests run with this many examples of what is drawn at random, and with every variant.
 EXAMPLES = int(os.environ.get("LEVERET_STORE_EXAMPLES", "0"))
 THOROUGH = EXAMPLES > 0
+NO_ARGUMENTS: Mapping[str, str | int] = {}
 DIGITS = 12  # of the number that a body begins with
 
 
@@ -76,10 +78,16 @@ class Rig:
     """One life of a broker."""
 
     def __init__(
-        self, folder: Path, files: Files | None = None, sync: str = "always", segment_size: int = SEGMENT_SIZE
+        self,
+        folder: Path,
+        files: Files | None = None,
+        sync: str = "always",
+        segment_size: int = SEGMENT_SIZE,
+        time_of_day: float = 1.7e9,
     ) -> None:
         self.folder = folder
         self.segment_size = segment_size
+        self.time_of_day = time_of_day  # seconds since 1970
         self.files: Files = MemoryFiles() if files is None else files
         self.failures: list[BaseException] = []
         self.said: dict[str, SimpleQueue[Callable[[], None]]] = {
@@ -90,8 +98,8 @@ class Rig:
         self.store = LocalStore(
             definitions, directory, self.files, sync, self._post, self.failures.append, segment_size
         )
-        self.time_of_day = 1.7e9
         self.broker = Broker("0", "test", lambda: self.time_of_day, bytes, self.store)
+        self.broker.timers.set_time(0.0)
         self.vhost = self.broker.vhosts["/"]
         self.log = self.store._log
         self.recovery: Recovery | None = None
@@ -168,11 +176,15 @@ class Rig:
                 self.tick()
             elif self.broker.touched or not self.store.idle():
                 self.tick()
+            elif (due := self.broker.timers.next_due()) is not None and due <= self.broker.timers.now:
+                self.pass_time_only(0)
+                self.tick()
             else:
                 return
 
     def pass_time_only(self, seconds: float) -> None:
         timers = self.broker.timers
+        self.time_of_day += seconds
         timers.run(timers.now + seconds)
 
     def pass_time(self, seconds: float) -> None:
@@ -205,20 +217,31 @@ class Rig:
         client.channel.transaction = Transaction()
         return client
 
-    def declare(self, name: str, durable: bool = True) -> Queue:
-        queue = self.vhost.new_queue(name, durable, False, None, {})
+    def declare(self, name: str, durable: bool = True, arguments: Mapping[str, str | int] = NO_ARGUMENTS) -> Queue:
+        """A new queue; the names of its arguments are given without `x-`."""
+        table = table_from_python({f"x-{key}": value for key, value in arguments.items()})
+        queue = self.vhost.new_queue(name, durable, False, None, table)
         self.vhost.add_queue(queue)
         return queue
 
     def queue(self, name: str) -> Queue:
         return self.vhost.queue(name)
 
-    def publish(self, client: Client, queues: list[Queue], number: int, size: int = 0, persistent: bool = True) -> None:
-        """Publish a message of at least `size` octets that goes to these queues."""
+    def publish(
+        self,
+        client: Client,
+        queues: list[Queue],
+        number: int,
+        size: int = 0,
+        persistent: bool = True,
+        priority: int | None = None,
+        expiration: int | None = None,
+    ) -> None:
+        """Publish a message of at least `size` octets that goes to these queues; its expiration is in milliseconds."""
         route = find_route(self.vhost, BasicPublish("", queues[0].name))
         route.queues[:] = queues
         client.sent.append(number)
-        publish(client.channel, route, content(number, size, persistent))
+        publish(client.channel, route, content(number, size, persistent, priority, expiration))
 
     def get(self, client: Client, queue: Queue, no_ack: bool = False) -> Got | None:
         """basic.get."""
@@ -269,21 +292,24 @@ class Rig:
         return found
 
 
-def restarted(rig: Rig) -> Rig:
-    """Kill a broker, and start another one in its place."""
-    return Rig(rig.folder, rig.kill(), rig.store.sync, rig.segment_size).start()
+def restarted(rig: Rig, later: float = 0.0) -> Rig:
+    """Kill a broker, and start another one in its place, so many seconds later."""
+    return Rig(rig.folder, rig.kill(), rig.store.sync, rig.segment_size, rig.time_of_day + later).start()
 
 
 @lru_cache(maxsize=8)
-def frames(size: int, persistent: bool) -> bytes:
+def frames(size: int, persistent: bool, priority: int | None, expiration: int | None) -> bytes:
     """The content frames of a message of this size without a number."""
-    header = encode_content_header(size, BasicProperties(delivery_mode=2 if persistent else 1))
-    return content_frames(1, header, bytes(size), 131072)
+    expires = None if expiration is None else str(expiration)
+    properties = BasicProperties(delivery_mode=2 if persistent else 1, priority=priority, expiration=expires)
+    return content_frames(1, encode_content_header(size, properties), bytes(size), 131072)
 
 
-def content(number: int, size: int, persistent: bool) -> bytes:
+def content(
+    number: int, size: int, persistent: bool, priority: int | None = None, expiration: int | None = None
+) -> bytes:
     """The content frames of a message, of which the body begins with its number."""
-    empty = frames(max(size, DIGITS), persistent)
+    empty = frames(max(size, DIGITS), persistent, priority, expiration)
     at = 7 + int.from_bytes(empty[3:7], "big") + 1 + 7
     return empty[:at] + b"%0*d" % (DIGITS, number) + empty[at + DIGITS :]
 

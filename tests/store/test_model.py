@@ -16,15 +16,24 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from leveret.broker.queue import Queue
-from leveret.broker.settlement import REQUEUED
+from leveret.broker.settlement import REJECTED, REQUEUED
 from tests.store.faults import AnyLoss, Crashed, MemoryFiles, crash_at
-from tests.store.ledger import NEVER, Entry, Group, Ledger, find
+from tests.store.ledger import NEVER, NUMBERS, Entry, Group, Ledger, find
 from tests.store.rig import DEFINITIONS, EXAMPLES, READER, WRITER, Client, Rig
 
 SEGMENT_SIZES = (400, 3000, 40_000, 1 << 25)
 SIZES = st.sampled_from((0, 100, 1000, 30_000, 70_000))
 PRESSURE = 1 << 40
-MOST_QUEUES = 3
+MOST_QUEUES = 4
+PRIORITIES = 3
+LETTERS = "dead-letters"
+DEAD_LETTERS: dict[str, str | int] = {"dead-letter-exchange": "", "dead-letter-routing-key": LETTERS}
+KINDS: tuple[dict[str, str | int], ...] = (
+    {},
+    DEAD_LETTERS,
+    {"max-priority": PRIORITIES},
+    {**DEAD_LETTERS, "max-priority": PRIORITIES},
+)
 
 
 @dataclass
@@ -51,6 +60,8 @@ class StoreMachine(RuleBasedStateMachine):
         self.committed_ids: set[int] = set()
         self.ready: dict[str, dict[int, Entry]] = {}
         self.durable: dict[str, bool] = {}
+        self.with_dead_letters: set[str] = set()
+        self.persistent: set[int] = set()  # numbers of the messages that were published as persistent
         self.deleting: set[str] = set()
         self.held: list[Held] = []
         self.group: Group | None = None
@@ -65,7 +76,12 @@ class StoreMachine(RuleBasedStateMachine):
     def begin(self, sync: str, size: int) -> None:
         self.sync, self.size = sync, size
         self.start(MemoryFiles())
-        self.declare(True)
+        self.declare_letters()
+        self.declare(True, DEAD_LETTERS)
+
+    def declare_letters(self) -> None:
+        self.add_queue(LETTERS, True, {})
+        self.finish()
 
     def start(self, files: MemoryFiles) -> None:
         self.rig = Rig(self.folder, files, self.sync, self.size).start()
@@ -129,21 +145,29 @@ class StoreMachine(RuleBasedStateMachine):
         return sorted(self.ready)[:count]
 
     @precondition(lambda self: len(self.ready) < MOST_QUEUES)
-    @rule(durable=st.sampled_from((True, True, False)))
-    def declare(self, durable: bool) -> None:
+    @rule(durable=st.sampled_from((True, True, False)), arguments=st.sampled_from(KINDS))
+    def declare(self, durable: bool, arguments: dict[str, str | int]) -> None:
         self.queue_number += 1
         name = f"queue-{self.queue_number}"
-        queue = self.rig.declare(name, durable)
+        if "max-priority" in arguments:
+            self.ledger.prioritised.add(name)
+        if "dead-letter-exchange" in arguments:
+            self.with_dead_letters.add(name)
+        self.add_queue(name, durable, arguments)
+
+    def add_queue(self, name: str, durable: bool, arguments: dict[str, str | int]) -> None:
+        queue = self.rig.declare(name, durable, arguments)
         assert queue.id not in self.ids
         if durable:
             self.ids.add(int(queue.id))
         self.ready[name] = {}
         self.durable[name] = durable
 
-    @precondition(lambda self: len(self.ready) > 1)
+    @precondition(lambda self: len(self.ready) > 2)
     @rule(choice=st.integers(0, 100))
     def delete(self, choice: int) -> None:
-        name = sorted(self.ready)[choice % len(self.ready)]
+        names = sorted(self.ready.keys() - {LETTERS})
+        name = names[choice % len(names)]
         count = self.rig.vhost.delete_queue(self.queue(name))
         assert count == len(self.ready.pop(name))
         if self.durable[name]:
@@ -162,14 +186,17 @@ class StoreMachine(RuleBasedStateMachine):
 
     # messages
 
-    def publish_one(self, client: Client, queues: list[str], size: int, persistent: bool) -> list[Entry]:
+    def publish_one(self, client: Client, queues: list[str], size: int, persistent: bool, priority: int) -> list[Entry]:
         self.number += 1
-        self.rig.publish(client, [self.queue(name) for name in queues], self.number, size, persistent)
+        number = priority * NUMBERS + self.number
+        if persistent:
+            self.persistent.add(number)
+        self.rig.publish(client, [self.queue(name) for name in queues], number, size, persistent, priority)
         kept = persistent and any(self.durable[name] for name in queues)
         entries: list[Entry] = []
         for name in queues:
-            (entry,) = self.ledger.publish([name], self.number, kept and self.durable[name], self.event())
-            self.ready[name][self.number] = entry
+            (entry,) = self.ledger.publish([name], number, kept and self.durable[name], self.event())
+            self.ready[name][number] = entry
             entries.append(entry)
             if not entry.persistent:
                 self.is_transient_free = False
@@ -181,13 +208,14 @@ class StoreMachine(RuleBasedStateMachine):
         spread=st.integers(1, MOST_QUEUES),
         sizes=st.lists(SIZES, min_size=1, max_size=8),
         persistent=st.sampled_from((True, True, True, False)),
+        priority=st.integers(0, PRIORITIES),
     )
-    def publish(self, choice: int, spread: int, sizes: list[int], persistent: bool) -> None:
+    def publish(self, choice: int, spread: int, sizes: list[int], persistent: bool, priority: int) -> None:
         names = sorted(self.ready)
         first = choice % len(names)
         queues = (names[first:] + names[:first])[:spread]
-        for size in sizes:
-            self.publish_one(self.client, queues, size, persistent)
+        for at, size in enumerate(sizes):
+            self.publish_one(self.client, queues, size, persistent, (priority + at) % (PRIORITIES + 1))
 
     @precondition(lambda self: self.ready)
     @rule(choice=st.integers(0, 100), count=st.integers(1, 30), no_ack=st.booleans(), in_transaction=st.booleans())
@@ -202,7 +230,7 @@ class StoreMachine(RuleBasedStateMachine):
                 assert got is None
                 return
             assert got is not None, f"{name} has {sorted(ready)}"
-            assert got.number == min(ready)
+            assert got.number == min(ready.values(), key=Entry.place).number
             entry = ready.pop(got.number)
             assert got.redelivered or entry.delivered == NEVER
             if no_ack:
@@ -224,6 +252,32 @@ class StoreMachine(RuleBasedStateMachine):
                 self.client.channel.ack(held.tag, False)
                 self.settle(held.entry)
 
+    @precondition(lambda self: any(each.client is self.client for each in self.held))
+    @rule(choice=st.integers(0, 100), count=st.integers(1, 10))
+    def reject(self, choice: int, count: int) -> None:
+        """Have messages dropped, or moved to the queue for dead letters; there each number may be once."""
+        letters = self.ledger.queues.setdefault(LETTERS, {})
+        mine = [each for each in self.held if each.client is self.client and each.queue in self.ready]
+        for held in mine[choice % max(1, len(mine)) :][:count]:
+            entry, moves = held.entry, held.queue in self.with_dead_letters
+            if moves and entry.number in letters:
+                continue
+            self.held.remove(held)
+            self.client.channel.reject(held.tag, False, REJECTED)
+            self.settle(entry)
+            if moves:
+                self.move(entry)
+
+    def move(self, entry: Entry) -> None:
+        group = Group(self.event(), is_move=True, settles=[entry])
+        persistent = entry.number in self.persistent
+        group.messages = self.ledger.publish([LETTERS], entry.number, persistent, group.issued)
+        self.ready[LETTERS][entry.number] = group.messages[0]
+        entry.settled_by = group
+        self.ledger.groups.append(group)
+        if not persistent:
+            self.is_transient_free = False
+
     def put_back(self, held: Held) -> None:
         if held.queue in self.ready:
             self.ready[held.queue][held.entry.number] = held.entry
@@ -240,7 +294,7 @@ class StoreMachine(RuleBasedStateMachine):
         queues = sorted(self.ready)[:spread]
         for size in sizes:
             if queues:
-                group.messages += self.publish_one(self.transactional, queues, size, persistent)
+                group.messages += self.publish_one(self.transactional, queues, size, persistent, size % PRIORITIES)
         for held in [each for each in self.held if each.client is self.transactional][:settles]:
             self.held.remove(held)
             self.transactional.channel.ack(held.tag, False)
@@ -347,11 +401,14 @@ class StoreMachine(RuleBasedStateMachine):
         self.ready = {name: dict(entries) for name, entries in self.ledger.queues.items()}
         self.durable = dict.fromkeys(self.ready, True)
         self.deleting, self.held, self.group = set(), [], None
+        self.persistent = {number for entries in self.ready.values() for number in entries}
         self.start(files)
         assert sorted(self.rig.vhost.queues) == sorted(self.ready)
         self.committed_ids |= {int(queue.id) for queue in self.rig.vhost.queues.values()}
         self.ids = set(self.committed_ids)  # one that was neither committed nor written may come again
         self.check_restored()
+        if LETTERS not in self.ready:
+            self.declare_letters()
 
     def check_restored(self) -> None:
         for name, ready in self.ready.items():

@@ -57,6 +57,24 @@ def kept(folder: Path, files: MemoryFiles) -> list[int]:
     return found
 
 
+def test_what_was_delivered_before_its_record_was_whole_is_marked(tmp_path: Path) -> None:
+    """One mark stands for many deliveries, at the last of them; that one may be what the broker was killed at."""
+    rig = filled(tmp_path)
+    got = rig.get(rig.client(), rig.queue("queue"))
+    assert got is not None
+    files = rig.kill()
+    del data_of(files, 1)[-10:]
+    for copied in (False, True):
+        rig = Rig(tmp_path, files).start()
+        if copied:
+            for segment in rig.log.segments.values():
+                rig.log._sparse[segment] = None
+            rig.compact()
+            assert path(1, "log") not in rig.memory.inodes
+        assert rig.take_all(rig.queue("queue")) == [(number, True) for number in range(9)]
+        files = rig.kill()
+
+
 # damage
 
 

@@ -38,8 +38,12 @@ class Backlog:
         write_i64_be(self._last, place)
         self.placed += 1
         if len(self._last) >= PAGE:
-            self._pages.append(self._last.getvalue())
-            self._last = BytesWriter()
+            self.end_page()
+
+    def end_page(self) -> None:
+        """The places so far are to be read without those to come."""
+        self._pages.append(self._last.getvalue())
+        self._last = BytesWriter()
 
     def let_go(self, readable: i64) -> int:
         """Drop from memory what stands in front of this place on disk, and give the octets of content let go."""

@@ -24,7 +24,7 @@ from leveret.amqp.field_table import FieldValue, Table
 from leveret.broker.death_reasons import REJECTED
 from leveret.broker.durability import NOT_STORED
 from leveret.broker.message import NEVER, Address
-from leveret.broker.publishing import enqueue_routed, selected_keys
+from leveret.broker.publishing import PERSISTENT, enqueue_routed, selected_keys
 
 if TYPE_CHECKING:
     from leveret.amqp.properties import BasicProperties
@@ -139,6 +139,8 @@ class DeadLetters:
             if properties.headers is not None:
                 properties.headers.pop("CC", None)
         moved = message.with_properties(properties, address, vhost.timers.time_ms, NEVER)
+        # What a transient queue has on disk is transient there, whatever the publisher wanted.
+        moved.persistent = message.persistent or properties.delivery_mode == PERSISTENT
         queues = vhost.route(exchange, keys, properties, moved)[0]
         if letter.reason != REJECTED:
             been_in = died_in_since_rejected(deaths)

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from leveret.broker.vhost import VirtualHost
 
 DROPS_AT_ONCE: Final = 1000  # messages that a queue drops before others have their turn
+DROPS_FOR_GET: Final = 20_000  # for the sake of one basic.get, which finds nothing if there is still more to drop
+BACKED_UP_DELAY: Final[i64] = 20  # milliseconds until it drops more, if the store has more to write than it should
 
 
 class Queue(Destination):
@@ -232,6 +234,7 @@ class Queue(Destination):
         """Take and hand out the message that is next, None if there is none: for basic.get."""
         self.unused_timer.renew()
         self.catch_up()
+        drops_left = DROPS_FOR_GET
         while True:
             backing = self.in_turn()
             backing.fill_window_now()
@@ -240,6 +243,10 @@ class Queue(Destination):
                     continue  # this level's messages were damaged, another's are not
                 return None
             if self.expiring and self._has_expired(backing):
+                if drops_left == 0:
+                    self._go_on_later()
+                    return None
+                drops_left -= 1
                 self._drop_first(backing)
                 continue
             message, position, redelivered = backing.take()
@@ -384,7 +391,8 @@ class Queue(Destination):
             self._deliver_and_drop()
 
     def _deliver_and_drop(self) -> None:
-        self._drops_left = DROPS_AT_ONCE
+        if self.expiring:
+            self._drops_left = 0 if self.store.backed_up() else DROPS_AT_ONCE
         while self._deliver_level(self.in_turn()):
             pass
         if self.limited:
@@ -394,7 +402,7 @@ class Queue(Destination):
 
     def _deliver_level(self, backing: BackingQueue) -> bool:
         """Deliver what is in memory of the priority in turn; whether there may be more that can be delivered."""
-        if backing.backlog is not None:
+        if backing.backlog is not None and (self.consumers or backing.first() is None):
             backing.fill_window()
         if not self._deliver_ready(backing):
             return False
@@ -413,9 +421,8 @@ class Queue(Destination):
             if level is None:
                 return False
             if self.expiring and self._is_overdue(backing):
-                if self._drops_left == 0:
-                    self.touch()
-                    return False
+                if self._drops_left <= 0:
+                    return False  # `_expire_head` sees to it that it goes on
                 self._drop_first(backing)
                 continue
             waiting = level.waiting
@@ -450,7 +457,11 @@ class Queue(Destination):
 
     def _drop_excess(self) -> None:
         if not length_limit.refuses(self.settings) and not length_limit.drop_excess(self, DROPS_AT_ONCE):
-            self.touch()
+            self._go_on_later()
+
+    def _go_on_later(self) -> None:
+        """There is more to drop, but others have their turn before, clients too; and the disk, if it can't follow."""
+        self._head_timer.set(self.vhost.timers.time_ms + (BACKED_UP_DELAY if self.store.backed_up() else 0))
 
     def _is_overdue(self, backing: BackingQueue) -> bool:
         """Whether the head expired before this tick: what came in this tick is delivered even if its TTL is 0."""
@@ -482,4 +493,4 @@ class Queue(Destination):
             backing.fill_window()
             if not backing.ready:
                 return  # it is being read, and touches the queue when it was
-        self.touch()
+        self._go_on_later()

@@ -56,6 +56,7 @@ class Storage:
         except (NewerFormat, OSError) as error:
             raise CannotStart(f"cannot read the message log: {error}") from None
         self._seconds = time.monotonic() - begin
+        tick.begin()  # for what has expired meanwhile, and for what will
 
     def report(self) -> None:
         """Log what was found in the data folder, and set aside what could not be read."""
@@ -67,7 +68,7 @@ class Storage:
         log.info(
             "recovered %s messages in %s queues from %s segments in %.2f s",
             recovery.messages,
-            len(recovery.queues),
+            len({queue_id for queue_id, _ in recovery.queues}),
             len(recovery.segments),
             self._seconds,
         )

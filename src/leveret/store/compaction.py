@@ -41,6 +41,7 @@ class CopyForward(Job):
         settled = read_settled(files, number)
         entries = segment_entries(files, number)
         restored_for = self.segment.restored_for
+        delivered_whole = settled.delivered_whole(entries)
         found: dict[int, list[tuple[int, int]]] = {}
         transient: set[int] = set()
         delivered: dict[tuple[int, int], int] = {}  # by queue id and level of positions
@@ -55,7 +56,7 @@ class CopyForward(Job):
             at += INDEX_ENTRY
             if restored_for is not None and (is_transient or queue_id not in restored_for):
                 continue
-            if pair in settled.delivered or flags & DELIVERED:
+            if pair in settled.delivered or flags & DELIVERED or queue_id in delivered_whole:
                 level = (queue_id, position >> LEVEL_SHIFT)
                 delivered[level] = max(position, delivered.get(level, -1))
             if pair not in settled.pairs:

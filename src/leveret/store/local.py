@@ -120,9 +120,12 @@ class LocalStore(Store):
         for segment in recovery.segments.values():
             self._log.adopt(segment)
         for (queue_id, priority), found in recovery.queues.items():
-            backing = queues[queue_id].level(priority)
+            queue = queues[queue_id]
+            backing = queue.level(priority)
             backing.restore(found.backlog, found.next_position, found.redelivered, found.octets)
-            queues[queue_id].touch()  # what is at its head may have expired, or be too much by now
+            queue.expiring = queue.expiring or found.expires
+        for queue in queues.values():
+            queue.apply(queue.settings)  # also to what was restored, and from now on
         self._log.begin(recovery.next_number)
         return recovery
 

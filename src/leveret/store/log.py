@@ -20,15 +20,17 @@ from leveret.broker.backing_queue import BackingQueue
 from leveret.broker.channel import Channel
 from leveret.broker.connection import Connection
 from leveret.broker.durability import NOT_STORED, PENDING, SEGMENT_SHIFT, LogEntry
-from leveret.broker.message import Message
+from leveret.broker.message import NEVER, Message
 from leveret.store.batch import Append, Batch, Copy, Group, Remove, Roll, Settle
 from leveret.store.record import (
     COPIED,
     DELIVERED,
+    EXPIRES,
     GROUP,
     MEMBER,
     MESSAGE,
     RECORD_HEAD,
+    TARGET,
     TRANSIENT,
     message_head,
     pairs_head,
@@ -41,6 +43,7 @@ from leveret.store.worker import Worker
 
 LARGE_CONTENT: Final[i64] = 64 * 1024  # content from here on is written from where it is, not copied into the batch
 SHRINK_AT: Final[i64] = 1024 * 1024  # an active segment that is all settled is given up from this size on
+LARGEST_GROUP: Final[i64] = 1 << 30  # octets of a group from which on it goes on in another record: a size is 31 bits
 SPARSE: Final = 8  # a closed segment with less than one pair in so many alive is copied forward
 
 
@@ -204,7 +207,7 @@ class MessageLog:
         head = message_head(self._scratch, message, kind, 0)
         offset = self._append(batch, head, message.content)
         active = self.active
-        flags: i64 = 0 if kind == MESSAGE else TRANSIENT
+        flags = index_flags(message, kind)
         size = message.body_size()
         for target in targets:
             target_flags = flags | (DELIVERED if was_delivered(target) else 0)
@@ -276,9 +279,36 @@ class MessageLog:
         segment.note_delivered(queue_id, offset)
 
     def _add_group(self, batch: Batch, group: Group) -> None:
+        self._cancel_passing(group)
         settled = [(int(self.resolve(message.place)), int(queue_id)) for message, queue_id in group.settled]
         settled = [(place, queue_id) for place, queue_id in settled if place >= 0]
-        messages = [message for message in group.messages if message.targets]
+        messages: list[Message] = []
+        size: i64 = 0
+        for message in group.messages:
+            targets = message.targets
+            if not targets:
+                continue  # every queue was done with it already
+            if size >= LARGEST_GROUP:
+                self._add_group_record(batch, messages, [])
+                messages, size = [], 0
+            messages.append(message)
+            size += len(message.content) + len(targets) * TARGET
+        self._add_group_record(batch, messages, settled)
+        batch.groups.append(group)
+
+    def _cancel_passing(self, group: Group) -> None:
+        """What a group brought to a queue and took from it again was never there."""
+        settled = list(group.settled)
+        group.settled.clear()
+        for message, queue_id in settled:
+            if message.place == PENDING:
+                self.settle(message, queue_id)
+            else:
+                group.settled.append((message, queue_id))
+
+    def _add_group_record(self, batch: Batch, messages: list[Message], settled: list[tuple[int, int]]) -> None:
+        if not messages and not settled:
+            return
         heads = [message_head(BytesWriter(), message, MESSAGE, MEMBER) for message in messages]
         payload = BytesWriter()
         payload.append(int(GROUP))
@@ -304,21 +334,21 @@ class MessageLog:
         if settled:
             self.active.has_groups = True
             batch.settling.add(int(self.active.number))
-        batch.groups.append(group)
 
     def _place_in_group(self, message: Message, offset: i64) -> None:
         targets = message.targets
         assert targets is not None
+        flags = index_flags(message, MESSAGE)
         for target in targets:
-            flags: i64 = DELIVERED if was_delivered(target) else 0
-            self.active.add(offset, flags, target.queue.id, target.position, message.body_size())
+            target_flags = flags | (DELIVERED if was_delivered(target) else 0)
+            self.active.add(offset, target_flags, target.queue.id, target.position, message.body_size())
         message.place = (self.active.number << SEGMENT_SHIFT) + offset
         message.targets = None
 
     def _add_copy(self, batch: Batch, copy: Copy) -> None:
         head = pairs_head(copy.message, copy.kind, COPIED, copy.pairs, copy.delivered)
         offset = self._append(batch, head, copy.message.content)
-        flags = COPIED | (TRANSIENT if copy.kind == TRANSIENT else 0)
+        flags = COPIED | index_flags(copy.message, copy.kind)
         for queue_id, position in copy.pairs:
             pair_flags = flags | (DELIVERED if queue_id in copy.delivered else 0)
             self.active.add(offset, pair_flags, queue_id, position, copy.message.body_size())
@@ -336,7 +366,8 @@ class MessageLog:
     def _is_removable(self, segment: Segment, batch: Batch) -> bool:
         """Whether nothing needs a segment any more.
 
-        What a group in it settled elsewhere is written there with the batch after the group's.
+        What a group in it settled elsewhere is written there with the batch after the group's. What was copied into it
+        would come back to life with the original, should that outlast it.
         """
         return (
             segment.closed
@@ -344,12 +375,14 @@ class MessageLog:
             and not segment.readers
             and not segment.copying
             and int(segment.number) not in batch.settling
+            and not any(old >> 32 in self.segments for old in segment.moved_in)
         )
 
     def _add_removals(self, batch: Batch) -> None:
         kept: list[Segment] = []
-        for segment in self._emptied:
-            number = int(segment.number)
+        emptied = {int(segment.number): segment for segment in self._emptied}
+        for number in sorted(emptied):  # a crash in between must not take what settles, and leave what it settled
+            segment = emptied[number]
             if number not in self.segments:
                 continue
             if not self._is_removable(segment, batch):
@@ -436,3 +469,9 @@ class MessageLog:
                     self.segments[new >> 32].moved_in.append(old)
         source.moved_in = []
         self._emptied.append(source)
+
+
+def index_flags(message: Message, kind: i64) -> i64:
+    """The flags of an index entry that follow from the message."""
+    flags: i64 = 0 if kind == MESSAGE else TRANSIENT
+    return flags if message.expiration == NEVER else flags | EXPIRES

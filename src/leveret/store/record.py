@@ -3,7 +3,7 @@
 A record is `size u32, crc32 u32, payload`; the CRC is the payload's. A payload begins with its kind and flags:
 
     message:  kind u8, flags u8, targets u16, time i64 (ms), frame_max i32, targets x (queue id i64, position i64),
-              exchange shortstr, routing key shortstr, content frames
+              exchange shortstr, routing key shortstr, content frames; the flags' high half are the targets' high bits
     group:    kind u8, flags u8, entries u16 (0), settles i32, settles x (place i64, queue id i64),
               whole message records
 
@@ -30,6 +30,7 @@ GROUP: Final[i64] = 3
 COPIED: Final[i64] = 4  # flag: copied forward, so it is older than its place says
 MEMBER: Final[i64] = 8  # flag: part of a group
 DELIVERED: Final[i64] = 8  # flag of an index entry: the queue had delivered it before it was written
+EXPIRES: Final[i64] = 16  # flag of an index entry: the message has an expiration of its own
 DELIVERED_BIT: Final[i64] = 1 << 62  # the same, in a target's position
 TARGETS_AT: Final[i64] = 16  # in a message payload
 TARGET: Final[i64] = 16
@@ -41,10 +42,9 @@ def message_head(scratch: BytesWriter, message: Message, kind: i64, flags: i64) 
     """A message payload up to the content frames."""
     scratch.truncate(0)
     scratch.append(int(kind))
-    scratch.append(int(flags))
     targets = message.targets
     assert targets is not None
-    write_i16_be(scratch, i16(len(targets)))
+    write_target_count(scratch, flags, len(targets))
     write_i64_be(scratch, message.time)
     write_i32_be(scratch, i32(message.frame_max))
     for target in targets:
@@ -58,8 +58,7 @@ def pairs_head(message: Message, kind: i64, flags: i64, pairs: list[tuple[int, i
     """A message payload up to the content frames, for queue ids and positions; some of the queues had delivered it."""
     writer = BytesWriter()
     writer.append(int(kind))
-    writer.append(int(flags))
-    write_i16_be(writer, i16(len(pairs)))
+    write_target_count(writer, flags, len(pairs))
     write_i64_be(writer, message.time)
     write_i32_be(writer, i32(message.frame_max))
     for queue_id, position in pairs:
@@ -67,6 +66,12 @@ def pairs_head(message: Message, kind: i64, flags: i64, pairs: list[tuple[int, i
         write_i64_be(writer, position | (DELIVERED_BIT if queue_id in delivered else 0))
     writer.write(message.address.encoded)
     return writer.getvalue()
+
+
+def write_target_count(writer: BytesWriter, flags: i64, count: i64) -> None:
+    """A message's flags and how many targets it has: at most 1,048,575, of which the flags' octet has the high bits."""
+    writer.append(int(flags | count >> 16 << 4))
+    write_i16_be(writer, i16(count & 0xFFFF))
 
 
 def write_record_head(writer: BytesWriter, size: i64, crc: int) -> None:
@@ -114,7 +119,7 @@ def has_message_shape(data: bytes, at: i64, size: i64) -> bool:
 
 def target_count(data: bytes, at: i64) -> i64:
     """How many targets the message payload at `at` has."""
-    return i64(read_i16_be(data, at + 2)) & 0xFFFF
+    return (i64(read_i16_be(data, at + 2)) & 0xFFFF) | (i64(data[at + 1]) >> 4 << 16)
 
 
 def target_queue(data: bytes, at: i64, index: i64) -> i64:

@@ -5,9 +5,9 @@ A closed segment has an index, so its bodies are not read; where the index is mi
 The last segment's torn tail is cut: nothing in it was confirmed. Damage elsewhere is set aside in a file of its
 own, logged with its place, and the rest is served.
 
-Messages stand in the log in the order of their positions, but for those that were copied forward: these are
-gathered first and merged in where they belong. A crash may leave a copy and its original, which have the same position:
-the newest one counts, and is settled if any of them is.
+Messages stand in the log in the order of their positions, but for those that were copied forward, and a few that dead
+letters overtook on their way into the queue: these are gathered first and merged in where they belong. A crash may
+leave a copy and its original, which have the same position: the newest one counts, and is settled if any of them is.
 """
 
 from __future__ import annotations
@@ -16,15 +16,17 @@ import contextlib
 import logging
 from typing import Final
 
-from librt.strings import BytesWriter, read_i32_be, read_i64_be, write_i64_be
+from librt.strings import BytesWriter, read_i16_be, read_i32_be, read_i64_be, write_i64_be
 from mypy_extensions import i64
 
+from leveret.amqp.properties import EXPIRATION
 from leveret.broker.backlog import Backlog
 from leveret.broker.durability import LEVEL_SHIFT, SEGMENT_SHIFT
-from leveret.broker.message import BODY_SIZE_AT
+from leveret.broker.message import BODY_SIZE_AT, FLAGS_AT
 from leveret.store.record import (
     COPIED,
     DELIVERED,
+    EXPIRES,
     GROUP,
     GROUP_HEAD,
     MEMBER,
@@ -55,6 +57,8 @@ from leveret.store.segment_files import SegmentFiles
 
 log: Final = logging.getLogger("leveret.store")
 
+NOWHERE: Final[i64] = 1 << 62  # behind every position
+
 
 class Damage:
     """A stretch of a log that is no record."""
@@ -83,9 +87,20 @@ class RecoveredQueue:
         self.delivered_through: i64 = -1  # the highest position that was delivered
         self.redelivered: i64 = 0  # how many of the messages are not above it
         self.octets: i64 = 0
+        self.expires = False  # whether any of the messages has an expiration of its own
+        self.lowest: i64 = NOWHERE  # position of those that were not copied, in the part of the log that was surveyed
         self.copies: dict[int, CopiedMessage] = {}  # by position
         self._copied: list[int] = []  # positions of those that are wanted, in order
         self._copied_at = 0
+
+    def survey(self, position: i64, place: i64, flags: i64, size: i64, settled: bool) -> None:
+        """A persistent message stands at this place, before all that were surveyed until now."""
+        if flags & EXPIRES and not settled:
+            self.expires = True
+        if flags & COPIED or position > self.lowest or (self.copies and int(position) in self.copies):
+            self.note_copy(int(position), place, size, settled)
+        else:
+            self.lowest = position
 
     def note_copy(self, position: int, place: i64, size: i64, settled: bool) -> None:
         """A message that was copied stands at this place; the newest place comes first."""
@@ -120,6 +135,8 @@ class RecoveredQueue:
 
     def _append(self, position: i64, place: i64, size: i64) -> None:
         self.backlog.append_place(place)
+        if self.backlog.placed == 1:
+            self.backlog.end_page()  # an expiring queue has its head read at once, and that alone
         self.octets += size
         if position <= self.delivered_through:
             self.redelivered += 1
@@ -180,7 +197,7 @@ class Recovery:
     def _survey(self, number: int, last: bool) -> None:
         """First pass: index the segment if it has none; gather copies, deliveries and the settles of groups.
 
-        It goes from the last segment to the first: what copies and groups tell of is in older segments.
+        It goes from the log's end to its beginning: what copies and groups tell of is older than they are.
         """
         segment = Segment(number)
         segment.closed = True
@@ -191,8 +208,10 @@ class Recovery:
         self.segments[number] = segment
         settled = self._settled(number)
         pairs = settled.pairs | self._group_settles.get(number, set())
-        at: i64 = 0
-        while at < len(entries):
+        delivered_whole = settled.delivered_whole(entries)
+        at: i64 = len(entries)
+        while at > 0:
+            at -= INDEX_ENTRY
             flags = i64(read_i32_be(entries, at + 4))
             offset = i64(read_i32_be(entries, at))
             queue_id = int(read_i64_be(entries, at + 8))
@@ -202,14 +221,14 @@ class Recovery:
                 position = read_i64_be(entries, at + 16)
                 queue = self._queue(queue_id, position)
                 pair = queue_id << 32 | int(offset)
-                if (flags & DELIVERED or pair in settled.delivered) and position > queue.delivered_through:
+                was_delivered = flags & DELIVERED or pair in settled.delivered or queue_id in delivered_whole
+                if was_delivered and position > queue.delivered_through:
                     queue.delivered_through = position
                 if position >= queue.next_position:
                     queue.next_position = position + 1
-                if not flags & TRANSIENT and (flags & COPIED or (queue.copies and int(position) in queue.copies)):
+                if not flags & TRANSIENT:
                     place = (number << SEGMENT_SHIFT) + offset
-                    queue.note_copy(int(position), place, read_i64_be(entries, at + 24), pair in pairs)
-            at += INDEX_ENTRY
+                    queue.survey(position, place, flags, read_i64_be(entries, at + 24), pair in pairs)
 
     def _settled(self, number: int) -> Settled:
         """What was settled in a segment; an unfinished write is cut, or what is written behind it would not be read."""
@@ -369,8 +388,11 @@ class SegmentScan:
     def _message(self, at: i64) -> None:
         data = self._data
         payload = at + RECORD_HEAD
-        body_size = read_i64_be(data, message_content(data, payload) + BODY_SIZE_AT)
+        content = message_content(data, payload)
+        body_size = read_i64_be(data, content + BODY_SIZE_AT)
         flags: i64 = i64(data[payload + 1]) & COPIED
+        if i64(read_i16_be(data, content + FLAGS_AT)) & EXPIRATION:
+            flags |= EXPIRES
         if i64(data[payload]) == TRANSIENT:
             flags |= TRANSIENT
         for index in range(int(target_count(data, payload))):

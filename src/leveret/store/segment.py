@@ -204,6 +204,14 @@ class Settled:
             at = stop
         return at
 
+    def delivered_whole(self, entries: bytes) -> set[int]:
+        """Ids of the queues that had delivered all that a segment with these index entries has for them.
+
+        Their mark is at a record that was being written when the broker was killed.
+        """
+        last: i64 = i64(read_i32_be(entries, len(entries) - INDEX_ENTRY)) if entries else -1
+        return {mark >> 32 for mark in self.delivered if mark & int(OFFSET) > last}
+
     def _take(self, entry: i64) -> None:
         if entry & DELIVERED_MARK:
             self.delivered.add(int(entry - DELIVERED_MARK))
