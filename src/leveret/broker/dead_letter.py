@@ -97,14 +97,17 @@ class DeadLetters:
     def _move_grouped(self, letter: DeadLetter) -> None:
         """Move a letter, and those that come of it being refused, as one record of the log."""
         store = self._vhost.store
-        grouped = letter.held and letter.message.place != NOT_STORED
+        grouped = False
         self._moving = True
-        if grouped:
-            store.begin_group()
         try:
-            self._move(letter)
-            while self._refused and self._work_left > 0:
-                self._move(self._refused.pop())
+            while True:
+                if not grouped and letter.held and letter.message.place != NOT_STORED:
+                    grouped = True
+                    store.begin_group()
+                self._move(letter)
+                if not self._refused or self._work_left <= 0:
+                    return
+                letter = self._refused.pop()
         finally:
             self._moving = False
             if grouped:
