@@ -17,7 +17,7 @@ from mypy_extensions import i64
 
 from leveret.amqp.properties import EXPIRATION, property_at
 from leveret.amqp.reply_codes import PRECONDITION_FAILED, SoftError
-from leveret.broker.message import FLAGS_AT, FRAME_HEAD, NEVER
+from leveret.broker.message import FAR, FLAGS_AT, FRAME_HEAD, NEVER
 from leveret.broker.queue_settings import NONE
 from leveret.broker.timers import Timer
 
@@ -26,11 +26,12 @@ if TYPE_CHECKING:
     from leveret.broker.queue import Queue
 
 LONGEST: Final = 315_360_000_000  # milliseconds, ten years: RabbitMQ's limit
-FAR: Final[i64] = 1 << 60  # a deadline that never comes
 
 
 def parse_expiration(text: str) -> i64:
     """The milliseconds in an expiration property; SoftError 406 in RabbitMQ's words if it isn't a valid number."""
+    if text.isdecimal() and text.isascii() and len(text) < 12:
+        return i64(int(text))
     digits = text[1:] if text[:1] in ("+", "-") else text
     length = 0
     while length < len(digits) and digits[length] in "0123456789":

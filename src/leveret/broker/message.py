@@ -28,6 +28,7 @@ BODY_SIZE_AT: Final = FRAME_HEAD + 4  # of the content frames: class id and weig
 FLAGS_AT: Final = FRAME_HEAD + 12
 PROPERTIES_AT: Final = FRAME_HEAD + 14
 NEVER: Final[i64] = -1  # the expiration of a message that has none
+FAR: Final[i64] = 1 << 60  # a time that never comes
 
 
 def shortstr(text: str) -> bytes:

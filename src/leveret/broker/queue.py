@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from leveret.broker.vhost import VirtualHost
 
 DROPS_AT_ONCE: Final = 1000  # messages that a queue drops before others have their turn
+PAGE_OF_DROPS: Final = 100  # as how many of them a page of the backlog counts, which takes about as long
 DROPS_FOR_GET: Final = 20_000  # for the sake of one basic.get, which finds nothing if there is still more to drop
 BACKED_UP_DELAY: Final[i64] = 20  # milliseconds until it drops more, if the store has more to write than it should
 
@@ -477,6 +478,13 @@ class Queue(Destination):
         message, position, _ = backing.take()
         self.drop(message, position, EXPIRED)
 
+    def _drop_expired_page(self, backing: BackingQueue) -> bool:
+        """Drop a page of the backlog that nobody wants to read any more, no dead letter exchange either."""
+        if self.settings.dead_letter_exchange is not None:
+            return False
+        self._drops_left -= PAGE_OF_DROPS
+        return backing.drop_expired_page(self.settings.message_ttl, self.vhost.timers.time_ms)
+
     def _expire_head(self) -> None:
         """Drop what has expired at the head, and see to it that the next one is dropped in time."""
         while self._drops_left > 0:
@@ -490,6 +498,8 @@ class Queue(Destination):
                 return
             if not self._has_backlog(backing):
                 return
+            if self._drop_expired_page(backing):
+                continue
             backing.fill_window()
             if not backing.ready:
                 return  # it is being read, and touches the queue when it was
