@@ -71,7 +71,7 @@ def expiration_of(content: bytes) -> i64:
 def checked_expiration(header: bytes) -> i64:
     """The expiration in a content header's payload that has one; SoftError 406 if it is no number of milliseconds."""
     at = property_at(header, EXPIRATION)
-    return parse_expiration(header[at + 1 : at + 1 + header[at]].decode("utf-8", "surrogateescape"))
+    return parse_expiration(header[at + 1 : at + 1 + header[at]].decode("utf-8", "replace"))
 
 
 def deadline(message: Message, ttl: i64) -> i64:
