@@ -160,18 +160,49 @@ def test_a_chain_of_queues_is_gone_through_and_ends_where_it_began(driver: Drive
     assert client.fetch("watcher") is None
 
 
-def test_full_queues_that_refuse_each_others_letters_do_not_stop_the_broker(driver: Driver, client: Client) -> None:
-    """A letter comes by twelve queues in each order there is: 12! ways, of which a tick goes only a few."""
+def declare_queues_that_refuse(client: Client) -> None:
+    """A letter comes by twelve queues in each order there is: 12! ways."""
     client.call(ExchangeDeclare("again", "fanout"))
     arguments = {"x-max-length": 0, "x-overflow": "reject-publish-dlx", "x-dead-letter-exchange": "again"}
     for number in range(12):
         client.declare(f"queue {number}", arguments=arguments)
         client.call(QueueBind(f"queue {number}", "again", ""))
+
+
+def test_full_queues_that_refuse_each_others_letters_do_not_stop_the_broker(driver: Driver, client: Client) -> None:
+    declare_queues_that_refuse(client)
     other = driver.log_in()
     client.publish("", "queue 0")
     other.send(QueueDeclare("other"))
     driver.single_tick()
     assert [received.method.name for received in other.take()] == ["queue.declare-ok"]
+
+
+def test_letters_on_their_way_for_long_let_timers_run_in_between(driver: Driver, client: Client) -> None:
+    declare_queues_that_refuse(client)
+    client.publish("", "queue 0")
+    driver.single_tick()
+    timers = driver.broker.timers
+    timers.run(timers.now)  # the letters go on, and return
+    assert timers.next_due() == timers.now
+
+
+def test_a_routing_key_that_is_too_long_is_cut_between_characters(driver: Driver, client: Client) -> None:
+    client.declare("letters")
+    client.call(QueueBind("letters", "amq.fanout", ""))
+    client.declare(
+        "queue",
+        arguments={
+            "x-dead-letter-exchange": "amq.fanout",
+            "x-dead-letter-routing-key": "ä" * 200,
+            "x-max-length": 0,
+        },
+    )
+    client.publish("", "queue")
+    driver.tick()
+    letter = client.fetch("letters")
+    assert letter is not None
+    assert letter.method.routing_key == "ä" * 127  # type: ignore[attr-defined]
 
 
 def test_many_rejected_at_once_with_huge_headers_do_not_hold_up_others(driver: Driver, client: Client) -> None:

@@ -59,6 +59,22 @@ def test_a_delay_counts_from_the_time_last_told() -> None:
     assert ran == [110.5]
 
 
+def test_what_is_set_for_now_waits_for_the_next_run() -> None:
+    timers, ran = Timers(), list[int]()
+
+    def again() -> None:
+        ran.append(len(ran))
+        if len(ran) < 3:
+            timers.after(0.0, again)
+
+    timers.after(1.0, again)
+    for expected in ([0], [0, 1], [0, 1, 2]):
+        assert timers.next_due() == 1.0
+        timers.run(1.0)
+        assert ran == expected
+    assert timers.next_due() is None
+
+
 def test_a_silent_connection_is_sent_heartbeats_at_the_agreed_interval(driver: Driver) -> None:
     client = driver.log_in(heartbeat=10)
     for second in range(1, 101):

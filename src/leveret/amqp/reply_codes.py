@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from leveret.amqp.text import shortened
+
 REPLY_SUCCESS: Final = 200
 CONTENT_TOO_LARGE: Final = 311
 NO_ROUTE: Final = 312
@@ -65,13 +67,9 @@ def reply_text(code: int, explanation: str) -> str:
     """
     name = NAMES.get(code, str(code))
     text = f"{name} - {explanation}" if explanation else name
-    encoded = text.encode("utf-8", "surrogateescape")
-    if len(encoded) <= _REPLY_TEXT_LIMIT:
+    if len(text.encode("utf-8", "surrogateescape")) <= _REPLY_TEXT_LIMIT:
         return text
-    cut = _CUT_AT
-    while cut > _CUT_AT - 3 and encoded[cut] & 0xC0 == 0x80:
-        cut -= 1
-    return encoded[:cut].decode("utf-8", "surrogateescape") + "..."
+    return shortened(text, _CUT_AT) + "..."
 
 
 def octets_text(octets: bytes) -> str:

@@ -21,6 +21,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from leveret.amqp.field_table import FieldValue, Table
+from leveret.amqp.text import shortened
 from leveret.broker.death_reasons import REJECTED
 from leveret.broker.durability import NOT_STORED
 from leveret.broker.message import NEVER, Address
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 log: Final = logging.getLogger("leveret.broker")
 
 X_DEATH: Final = "x-death"
+LONGEST_KEY: Final = 255  # octets
 HIGHEST_COUNT: Final = 2**63 - 1
 WORK_AT_ONCE: Final = 10_000  # in a tick; a letter is one, and what it takes to decode its headers
 OCTETS_OF_WORK: Final = 32
@@ -138,7 +140,8 @@ class DeadLetters:
             address = vhost.address(exchange.name, keys[0])
         else:
             keys = [routing_key]
-            address = vhost.address(exchange.name, as_shortstr(routing_key))
+            # The argument may be longer than the short string in which a key is delivered.
+            address = vhost.address(exchange.name, shortened(routing_key, LONGEST_KEY))
             if properties.headers is not None:
                 properties.headers.pop("CC", None)
         moved = message.with_properties(properties, address, vhost.timers.time_ms, NEVER)
@@ -149,11 +152,6 @@ class DeadLetters:
             been_in = died_in_since_rejected(deaths)
             queues = [queue for queue in queues if queue.name not in been_in]
         enqueue_routed(vhost.store, moved, queues)
-
-
-def as_shortstr(text: str) -> str:
-    """What fits into a short string of a text: the argument for a dead letter's routing key may be longer."""
-    return text.encode("utf-8", "surrogateescape")[:255].decode("utf-8", "surrogateescape")
 
 
 def record_death(

@@ -62,9 +62,13 @@ class Timers:
         self.time_ms = i64((now if self._wall_clock is None else self._wall_clock()) * 1000)
 
     def run(self, now: float) -> None:
-        """Set the time and run what is due, earliest first."""
+        """Set the time and run what is due, earliest first; what an action sets for now is due at the next run.
+
+        So work that goes on from timer to timer lets others have their turn in between.
+        """
         self.set_time(now)
-        while self._heap and self._heap[0][0] <= now:
+        latest = self._count
+        while self._heap and self._heap[0][0] <= now and self._heap[0][1] <= latest:
             timer = heapq.heappop(self._heap)[2]
             action = timer.action
             if action is not None:
