@@ -1,4 +1,4 @@
-"""Deadlines of the broker: heartbeats, handshakes, closes that were never answered.
+"""Deadlines of the broker: heartbeats, handshakes, closes that were never answered, expiry, late acknowledgements.
 
 The owner of the broker tells the time by calling `run`, so a test can hold it still. A heap keeps the earliest
 deadline in front; a cancelled timer stays in the heap, which is cheaper than searching for it, until it is due or until

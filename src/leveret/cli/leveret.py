@@ -13,11 +13,11 @@ from typing import NoReturn
 
 from leveret import __version__
 from leveret.build import description
+from leveret.cli import DEFAULT_DATA_DIR
 from leveret.server.limits import parse_memory_limit, parse_size
 
 LOG_LEVELS = ("debug", "info", "warning", "error", "none")
 DAY = 24 * 60 * 60 * 1000  # milliseconds
-DEFAULT_DATA_DIR = "leveret-data"
 LIMITS = (  # of the node, by their names in rabbitmq.conf
     ("connection_max", -1, "how many connections may be open"),
     ("channel_max", 2047, "how many channels a connection may have open, 0 for as many as it likes"),
@@ -50,6 +50,17 @@ def parser() -> OneLineParser:
     )
     serve.add_argument("--port", type=port_number, default=5672, help="TCP port, 0 for a free one (default: 5672)")
     serve.add_argument("--unix-socket", type=Path, metavar="PATH", help="listen on this Unix socket as well")
+    add_data_options(serve)
+    add_limits(serve)
+    serve.add_argument("--log-level", choices=LOG_LEVELS, default="info", help="what to log (default: info)")
+    check = commands.add_parser("check", help="verify the data folder of a stopped broker, and say what it holds")
+    check.add_argument("data_dir", type=Path, metavar="DATA_DIR", help="the data folder; nothing in it is changed")
+    check.add_argument("--json", action="store_true", help="print JSON on one line")
+    return result
+
+
+def add_data_options(serve: argparse.ArgumentParser) -> None:
+    """The options about what is kept, where, and when it is safe there."""
     serve.add_argument(
         "--data-dir",
         type=Path,
@@ -57,20 +68,6 @@ def parser() -> OneLineParser:
         help=f"folder for all that is kept (default: $LEVERET_DATA_DIR, else ./{DEFAULT_DATA_DIR})",
     )
     serve.add_argument("--ephemeral", action="store_true", help="keep everything in memory, nothing on disk")
-    serve.add_argument(
-        "--memory-limit",
-        type=memory_limit,
-        default="0.6",
-        metavar="LIMIT",
-        help="block publishers when this much memory is in use: a size such as 2GiB, "
-        "or a share of what the machine or container allows (default: 0.6)",
-    )
-    serve.add_argument(
-        "--disk-free-limit",
-        type=size,
-        metavar="SIZE",
-        help="block publishers when less disk than this is free for the data folder (default: 1GiB)",
-    )
     serve.add_argument(
         "--sync",
         type=sync_mode,
@@ -86,6 +83,24 @@ def parser() -> OneLineParser:
         metavar="SIZE",
         help="how large a file of the message log becomes before the next is begun, 64KiB to 1GiB (default: 32MiB)",
     )
+
+
+def add_limits(serve: argparse.ArgumentParser) -> None:
+    """The options about how much there may be of something."""
+    serve.add_argument(
+        "--memory-limit",
+        type=memory_limit,
+        default="0.6",
+        metavar="LIMIT",
+        help="block publishers when this much memory is in use: a size such as 2GiB, "
+        "or a share of what the machine or container allows (default: 0.6)",
+    )
+    serve.add_argument(
+        "--disk-free-limit",
+        type=size,
+        metavar="SIZE",
+        help="block publishers when less disk than this is free for the data folder (default: 1GiB)",
+    )
     for name, default, meaning in LIMITS:
         shown = "none" if default < 0 else str(default)
         serve.add_argument(
@@ -95,11 +110,6 @@ def parser() -> OneLineParser:
             metavar="N",
             help=f"{meaning} (default: {shown})",
         )
-    serve.add_argument("--log-level", choices=LOG_LEVELS, default="info", help="what to log (default: info)")
-    check = commands.add_parser("check", help="verify the data folder of a stopped broker, and say what it holds")
-    check.add_argument("data_dir", type=Path, metavar="DATA_DIR", help="the data folder; nothing in it is changed")
-    check.add_argument("--json", action="store_true", help="print JSON on one line")
-    return result
 
 
 def port_number(text: str) -> int:
