@@ -106,6 +106,21 @@ ROWS = (
     routing("headers", "headers routing, 1,000 bindings"),
     routing("fanout", "fanout to 1,000 queues", "--ahead", "100"),
     Row(
+        "priority-queue",
+        ("priority",),
+        (Metric("delivered_per_s", "priority queue, 10 levels, 100 B, no-ack: delivered a second"),),
+        "queue_load.py",
+    ),
+    Row(
+        "ttl-queue",
+        ("ttl", "--count", "1000000"),
+        (
+            Metric("fill_per_s", "TTL queue: 1,000,000 messages of 100 B that expire: taken in a second"),
+            Metric("expire_per_s", "the same: dropped a second when all expire at once"),
+        ),
+        "queue_load.py",
+    ),
+    Row(
         "durable-queues",
         ("queues", "--count", "2000", "--durable"),
         (

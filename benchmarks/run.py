@@ -15,10 +15,8 @@ import importlib
 import json
 import os
 import platform
-import pwd
 import re
 import shlex
-import shutil
 import signal
 import socket
 import statistics
@@ -32,11 +30,13 @@ from pathlib import Path
 
 from rows import ROWS, Metric, Row
 
+sys.path.append(str(Path(__file__).parents[1]))  # where the tests are, which start a RabbitMQ too
+from tests.support import rabbitmq as installed_rabbitmq
+
 LOADS = Path(__file__).parent
 amqpload = importlib.import_module("amqpload")  # beside this file; untyped, and kept as it is
 
-RABBITMQ_SERVERS = ("/usr/lib/rabbitmq/bin/rabbitmq-server", "/usr/lib64/rabbitmq/bin/rabbitmq-server")
-START_TIMEOUT = 60.0  # seconds; RabbitMQ takes its time on a busy machine
+START_TIMEOUT = 60.0  # seconds
 STOP_TIMEOUT = 20.0
 SETTLE = 1.0  # seconds of rest before idle memory is read, and after a load
 VERB_TIMEOUT = 240.0  # seconds beyond those that a load is asked to last
@@ -59,15 +59,6 @@ class Failed(Exception):
 
 
 # brokers
-
-
-def free_ports(count: int) -> list[int]:
-    """TCP ports of loopback that are free now, all different."""
-    with contextlib.ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
 
 
 def wait_for_connection(port: int, process: subprocess.Popen[str], log: Path) -> None:
@@ -120,75 +111,14 @@ def leveret(folder: Path) -> Iterator[Broker]:
         stop(process)
 
 
-def rabbitmq_server() -> str | None:
-    """The program that runs RabbitMQ in the foreground, or None. Debian's own wrapper in /usr/sbin changes the user."""
-    return next((path for path in RABBITMQ_SERVERS if os.access(path, os.X_OK)), None)
-
-
-def rabbitmq_user() -> str | None:
-    """Whom to run RabbitMQ as: root has to become the package's user, anybody else stays who they are."""
-    known = {user.pw_name for user in pwd.getpwall()}
-    return "rabbitmq" if os.geteuid() == 0 and "rabbitmq" in known else None
-
-
-def rabbitmq_environment(folder: Path, port: int, distribution_port: int, epmd_port: int) -> dict[str, str]:
-    """What keeps this node apart from any other: its name, ports, folders, cookie (in HOME) and configuration."""
-    nothing = str(folder / "none")
-    return {
-        "PATH": os.environ["PATH"],
-        "LANG": "C.UTF-8",
-        "HOME": str(folder),
-        "ERL_EPMD_ADDRESS": "127.0.0.1",
-        "ERL_EPMD_PORT": str(epmd_port),
-        "RABBITMQ_NODENAME": f"benchmark{os.getpid()}@localhost",
-        "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
-        "RABBITMQ_NODE_PORT": str(port),
-        "RABBITMQ_DIST_PORT": str(distribution_port),
-        "RABBITMQ_MNESIA_BASE": str(folder / "mnesia"),
-        "RABBITMQ_LOG_BASE": str(folder / "log"),
-        "RABBITMQ_PID_FILE": str(folder / "pid"),
-        "RABBITMQ_ENABLED_PLUGINS_FILE": nothing,
-        "RABBITMQ_CONFIG_FILE": nothing,
-        "RABBITMQ_ADVANCED_CONFIG_FILE": nothing,
-        "RABBITMQ_CONF_ENV_FILE": "/dev/null",
-        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
-    }
-
-
 @contextlib.contextmanager
 def rabbitmq(folder: Path) -> Iterator[Broker]:
-    """A RabbitMQ of its own with its default configuration; its port mapper is a separate one too, and ends with it."""
-    program = rabbitmq_server()
-    assert program is not None
-    port, distribution_port, epmd_port = free_ports(3)
-    environment = rabbitmq_environment(folder, port, distribution_port, epmd_port)
-    user = rabbitmq_user()
-    if user is not None:
-        shutil.chown(folder, user, user)
-    log = folder / "rabbitmq.log"
-    begun = time.perf_counter()
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [program],
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-            user=user,
-            group=user,
-            extra_groups=None if user is None else [],
-        )
+    """A RabbitMQ of its own with its default configuration."""
     try:
-        wait_for_connection(port, process, log)
-        ready_s = time.perf_counter() - begun
-        version = re.search(r"RabbitMQ (\d+\.\d+\.\d+)", log.read_text())
-        yield Broker("RabbitMQ" if version is None else f"RabbitMQ {version[1]}", port, process.pid, ready_s)
-    finally:
-        stop(process)
-        subprocess.run(["epmd", "-kill"], env=environment, capture_output=True, check=False)
+        with installed_rabbitmq.rabbitmq(folder) as broker:
+            yield Broker(f"RabbitMQ {broker.version}", broker.port, broker.pid, broker.ready_s)
+    except installed_rabbitmq.CannotStart as error:
+        raise Failed(str(error)) from None
 
 
 # measuring
@@ -252,7 +182,7 @@ def run_round(options: argparse.Namespace, rows: list[Row], results: Results) ->
         folder.chmod(0o711)  # another user's RabbitMQ has to get through to its own folder
         brokers: list[Broker] = []
         starts = [leveret]
-        if options.against is None and rabbitmq_server() is not None:
+        if options.against is None and installed_rabbitmq.rabbitmq_server() is not None:
             starts.append(rabbitmq)
         for start in starts:
             own_folder = folder / start.__name__

@@ -1,0 +1,321 @@
+"""What is different between Leveret and RabbitMQ 3.10 on purpose: each by name, with its reason and an example.
+
+Debian has RabbitMQ 3.10, and where 4.3 differs from it, Leveret mostly follows 4.3. A difference is to be as narrow as
+it can be: `adjust` makes equal only what it is about, and `parts` looks at what both brokers said. The reader finds the
+same in `docs/differences.md`. The tests play every example, so what is no longer different cannot stay here.
+"""
+
+from __future__ import annotations
+
+import re
+
+from tests.differential.comparison import Difference, Moment
+from tests.differential.operations import (
+    Cancel,
+    CloseChannel,
+    Consume,
+    DeclareExchange,
+    DeclareQueue,
+    Get,
+    LoseConnection,
+    Operation,
+    Publish,
+    Qos,
+    Recover,
+    SelectConfirm,
+    Settle,
+)
+from tests.differential.session import Event
+from tests.differential.wire import Typed, TypedTable
+
+LAST_DEATH = ("x-last-death-exchange", "x-last-death-queue", "x-last-death-reason")
+TO_SECOND_QUEUE = (
+    ("x-dead-letter-exchange", Typed("S", "")),
+    ("x-dead-letter-routing-key", Typed("S", "@q1")),
+)
+FIRST_DELIVERY = ("x-delivery-count", Typed("l", 0))
+QUORUM = (("x-queue-type", Typed("S", "quorum")),)
+
+
+def headers_of(event: Event) -> TypedTable:
+    """The headers of the message in an event, if it has one with headers."""
+    properties = event.details.get("properties")
+    assert properties is None or isinstance(properties, dict)
+    return (properties or {}).get("headers", ())
+
+
+def with_headers(event: Event, headers: TypedTable) -> Event:
+    """The same event with other headers in its message, or with none."""
+    properties = event.details["properties"]
+    assert isinstance(properties, dict)
+    changed = {**properties, "headers": headers}
+    if not headers:
+        del changed["headers"]
+    return Event(event.where, event.what, {**event.details, "properties": changed})
+
+
+def without_last_death(moment: Moment) -> None:
+    """4.0 added three headers."""
+    for at, event in enumerate(moment.ours):
+        headers = headers_of(event)
+        if any(name in LAST_DEATH for name, _ in headers):
+            moment.ours[at] = with_headers(event, tuple(item for item in headers if item[0] not in LAST_DEATH))
+
+
+def with_sorted_deaths(moment: Moment) -> None:
+    """The keys of a death stand in an order that in 3.10 depends on how often the message has died."""
+    for events in (moment.ours, moment.theirs):
+        for at, event in enumerate(events):
+            headers = headers_of(event)
+            if any(name == "x-death" for name, _ in headers):
+                events[at] = with_headers(event, tuple((name, sorted_deaths(name, value)) for name, value in headers))
+
+
+def sorted_deaths(name: str, value: Typed) -> Typed:
+    """The value of x-death with the keys of each death sorted; any other header as it is."""
+    if name != "x-death" or not isinstance(value.value, tuple):
+        return value
+    return Typed(value.kind, tuple(Typed(death.kind, tuple(sorted(death.value))) for death in value.value))
+
+
+def returns_at_once(operation: Operation | None) -> bool:
+    """Whether this gives several unacked messages back with one act."""
+    if isinstance(operation, Settle):
+        return operation.multiple and operation.requeue
+    return operation is None or isinstance(operation, Recover | CloseChannel | LoseConnection)
+
+
+def several_consumers(moment: Moment) -> bool:
+    """Several messages come back at once while several consumers of their queue are there to take them."""
+    consumers = [operation for operation in moment.before if isinstance(operation, Consume)]
+    shared = {one.queue for one in consumers if sum(other.queue == one.queue for other in consumers) > 1}
+    return bool(shared) and returns_at_once(moment.operation) and moment.where.startswith("consumer ")
+
+
+def end_of_connection(moment: Moment) -> bool:
+    """A connection ends that has a consumer on one channel, to which comes what another channel gives back."""
+    ends = isinstance(moment.operation, LoseConnection) or any(
+        event.what == "connection.close" for event in moment.whole_step
+    )
+    takers = [one for one in moment.before if isinstance(one, Consume)]
+    givers = [one for one in moment.before if isinstance(one, Consume | Get) and not one.no_ack]
+    shared = any(
+        taker.channel // 2 == giver.channel // 2 and taker.channel != giver.channel and taker.queue == giver.queue
+        for taker in takers
+        for giver in givers
+    )
+    return ends and shared and not moment.where.startswith("connection ")
+
+
+def prefetch_of_running_consumers(moment: Moment) -> bool:
+    """A basic.qos for consumers, on a channel that already had one, has come before."""
+    for at, operation in enumerate(moment.before):
+        if isinstance(operation, Qos) and not operation.for_channel:
+            earlier = moment.before[:at]
+            if any(isinstance(one, Consume) and one.channel == operation.channel for one in earlier):
+                return True
+    return False
+
+
+def unknown_exchange_type(moment: Moment) -> bool:
+    return (
+        isinstance(moment.operation, DeclareExchange)
+        and [event.details.get("code") for event in moment.ours] in ([406], [])
+        and [event.details.get("code") for event in moment.theirs] in ([503], [])
+    )
+
+
+def text_in_one_line(moment: Moment) -> None:
+    """Erlang breaks a term that is long."""
+    for at, event in enumerate(moment.theirs):
+        text = event.details.get("text")
+        if isinstance(text, str) and "\n" in text:
+            moment.theirs[at] = Event(event.where, event.what, {**event.details, "text": re.sub(r"\n +", "", text)})
+
+
+def argument_of_another_type(moment: Moment) -> bool:
+    """RabbitMQ refuses an argument that only the other queue type has, and Leveret takes it or looks at its value."""
+    texts = [str(event.details.get("text")) for event in moment.theirs]
+    names = "x-dead-letter-strategy|x-delivery-limit|x-max-priority|x-queue-mode|x-queue-version"
+    return (
+        isinstance(moment.operation, DeclareQueue)
+        and len(texts) == 1
+        and bool(re.search(rf"invalid arg '({names})' for .* of queue type rabbit_(classic|quorum)_queue$", texts[0]))
+    )
+
+
+def quorum_queues(moment: Moment) -> set[str]:
+    """The queues that were declared as quorum queues."""
+    kind = ("x-queue-type", Typed("S", "quorum"))
+    return {one.queue for one in moment.before if isinstance(one, DeclareQueue) and kind in one.arguments}
+
+
+def without_first_delivery_count(moment: Moment) -> None:
+    """3.10 counts from the first delivery, which is number 0, where 4.3 has no header."""
+    if not quorum_queues(moment):
+        return
+    for events in (moment.ours, moment.theirs):
+        for at, event in enumerate(events):
+            if "properties" in event.details:
+                headers = tuple(item for item in headers_of(event) if item != FIRST_DELIVERY)
+                events[at] = with_headers(event, headers)
+
+
+def returned_to_quorum_queue(moment: Moment) -> bool:
+    """Something came back to a quorum queue: several at once, not by basic.reject, or with no limit to how often."""
+    limited = any(name == "x-delivery-limit" for one in moment.before for name, _ in getattr(one, "arguments", ()))
+    closed = any(event.what in ("channel.close", "connection.close") for event in moment.whole_step)
+    ended = moment.operation is None
+    return bool(quorum_queues(moment)) and (
+        closed
+        or ended
+        or any(returns_at_once(one) for one in moment.before)
+        or (not limited and any(isinstance(one, Settle) and one.requeue for one in moment.before))
+    )
+
+
+def crash_on_queue_type(moment: Moment) -> bool:
+    return (
+        isinstance(moment.operation, DeclareQueue)
+        and any(name == "x-queue-type" for name, _ in moment.operation.arguments)
+        and any(event.details.get("code") == 541 for event in moment.whole_step)
+    )
+
+
+def without_lingering_consumers(moment: Moment) -> None:
+    """A quorum queue of 3.10 counts a consumer that was cancelled for as long as it has unacked messages."""
+    if moment.where != "queues" or not moment.ours or not moment.theirs:
+        return
+    for at, (ours, theirs) in enumerate(zip(moment.ours, moment.theirs, strict=False)):
+        counts = dict(theirs.details)
+        for queue in quorum_queues(moment) & ours.details.keys() & counts.keys():
+            counted, lingering = consumers(ours.details[queue]), consumers(counts[queue])
+            if counted < lingering:
+                counts[queue] = str(counts[queue]).replace(f" {lingering} consumers", f" {counted} consumers")
+        moment.theirs[at] = Event(theirs.where, theirs.what, counts)
+
+
+def consumers(counts: object) -> int:
+    """The number of consumers in a queue's counts."""
+    found = re.search(r"(\d+) consumers", str(counts))
+    return int(found[1]) if found else 0
+
+
+DIFFERENCES: tuple[Difference, ...] = (
+    Difference(
+        "x-last-death headers",
+        "RabbitMQ has them since 4.0.",
+        (
+            DeclareQueue("@q0", arguments=TO_SECOND_QUEUE),
+            DeclareQueue("@q1"),
+            Publish("", "@q0"),
+            Get("@q0"),
+            Settle("reject"),
+        ),
+        adjust=without_last_death,
+    ),
+    Difference(
+        "order of the keys of x-death",
+        "It is 4.3's, where it is always the same; in 3.10 it depends on how often the message has died.",
+        (
+            DeclareQueue("@q0", arguments=TO_SECOND_QUEUE),
+            DeclareQueue("@q1"),
+            Publish("", "@q0", properties=(("expiration", "0"),)),
+            Get("@q1"),
+        ),
+        adjust=with_sorted_deaths,
+    ),
+    Difference(
+        "messages of several consumers that come back at once",
+        "Leveret gives them out again in the queue's order; RabbitMQ one consumer's after another's.",
+        (
+            DeclareQueue("@q0"),
+            Consume("@q0", "c0"),
+            Consume("@q0", "c1"),
+            Publish("", "@q0"),
+            Publish("", "@q0"),
+            Publish("", "@q0"),
+            Recover(),
+        ),
+        parts=several_consumers,
+    ),
+    Difference(
+        "deliveries to a connection that is being closed",
+        "Leveret ends all channels of a connection at once; RabbitMQ one by one, and to the others it still delivers.",
+        (
+            DeclareQueue("@q0"),
+            Consume("@q0", "c0", channel=1),
+            Consume("@q0", "c0"),
+            Publish("", "@q0"),
+            Publish("", "@q0"),
+            Consume("@q0", "c0"),
+        ),
+        parts=end_of_connection,
+    ),
+    Difference(
+        "prefetch of running consumers",
+        "A basic.qos for consumers is obeyed at once by those that run, until the next basic.consume.",
+        (
+            DeclareQueue("@q0"),
+            Publish("", "@q0"),
+            Publish("", "@q0"),
+            Consume("@q0", "c0", prefetch=1),
+            Qos(2),
+        ),
+        parts=prefetch_of_running_consumers,
+    ),
+    Difference(
+        "unknown exchange type",
+        "406, and only the channel closes, as in 4; 3.10 closes the connection with 503.",
+        (DeclareExchange("@e0", "x-none"),),
+        parts=unknown_exchange_type,
+    ),
+    Difference(
+        "long terms in reply texts",
+        "Erlang breaks a term into lines that is too long for one; Leveret does not.",
+        (Publish("", "@q0", properties=(("expiration", "1" * 30),)),),
+        adjust=text_in_one_line,
+    ),
+    Difference(
+        "arguments that only one queue type has",
+        "Leveret knows them on every type where they can mean something, and takes them on the others.",
+        (DeclareQueue("@q0", arguments=(("x-delivery-limit", Typed("l", 2)),)),),
+        parts=argument_of_another_type,
+    ),
+    Difference(
+        "x-delivery-count of a first delivery",
+        "4.3 has none, 3.10 has 0.",
+        (DeclareQueue("@q0", durable=True, arguments=QUORUM), SelectConfirm(), Publish("", "@q0"), Get("@q0")),
+        adjust=without_first_delivery_count,
+    ),
+    Difference(
+        "what comes back to a quorum queue",
+        "It takes its old place, as in classic queues. It counts, as in 4.3, when it was rejected or its client died.",
+        (
+            DeclareQueue("@q0", durable=True, arguments=QUORUM),
+            SelectConfirm(),
+            Publish("", "@q0"),
+            Consume("@q0", "c0"),
+            Recover(),
+        ),
+        parts=returned_to_quorum_queue,
+    ),
+    Difference(
+        "consumers of a quorum queue",
+        "3.10 counts one that was cancelled until its messages are settled.",
+        (
+            DeclareQueue("@q0", durable=True, arguments=QUORUM),
+            SelectConfirm(),
+            Publish("", "@q0"),
+            Consume("@q0", "c0"),
+            Cancel("c0"),
+        ),
+        adjust=without_lingering_consumers,
+    ),
+    Difference(
+        "queue types that 3.10 fails on",
+        "It closes the connection with 541, and 4.3 the channel with 406.",
+        (DeclareQueue("@q0", arguments=(("x-queue-type", Typed("S", "")),)),),
+        parts=crash_on_queue_type,
+    ),
+)
