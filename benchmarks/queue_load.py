@@ -94,7 +94,7 @@ def ttl(options: argparse.Namespace) -> dict[str, float]:
     sample = filler.publish(SAMPLE, time.monotonic() + LONG / 1000)
     filler.connection.delete(filler.queue)
     filler = Filler(options.port, filler.queue)
-    expiry = time.monotonic() + 2 + 2 * sample * options.count / SAMPLE
+    expiry = time.monotonic() + 20 + 5 * sample * options.count / SAMPLE
     took = filler.publish(options.count, expiry)
     if filler.ready() != options.count:
         raise SystemExit("the first messages expired before the last were published")
