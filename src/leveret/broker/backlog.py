@@ -108,6 +108,10 @@ class Backlog:
         self.placed -= self.taken
         return page.places
 
+    def pages_of_places(self) -> list[bytes]:
+        """The places that are neither taken nor in the tail, in order; they stay where they are."""
+        return [*[page.places for page in self._pages], self._last.getvalue()]
+
     def take_expired(self, ttl: i64, now: i64) -> Page | None:
         """The page at the front if all its messages have expired, so that none of them need be read."""
         if not self.placed:

@@ -29,6 +29,7 @@ from leveret.amqp.reply_codes import (
 from leveret.broker.arguments import EXCHANGE_ARGUMENTS, check_equivalent_arguments
 from leveret.broker.binding import Binding, Destination
 from leveret.broker.channel import Channel
+from leveret.broker.deduplication import check_deduplication_arguments
 from leveret.broker.exchange.base import Exchange
 from leveret.broker.exchange.recent_history import RecentHistoryExchange
 from leveret.broker.exchange.types import TYPES, make_exchange
@@ -89,13 +90,14 @@ def declare(broker: Broker, vhost: VirtualHost, method: ExchangeDeclare) -> None
             f"invalid type '{TYPE_NAMES[alternate.kind]}' for arg 'alternate-exchange' "
             f"in exchange '{name}' in vhost '{vhost.name}'",
         )
+    check_deduplication_arguments(method.arguments, f"exchange '{name}' in vhost '{vhost.name}'")
     exchange = make_exchange(method.type_, name, method.durable, method.auto_delete, method.internal, method.arguments)
     exchange.validate_arguments()
     vhost.add_exchange(exchange)
 
 
 def check_equivalent(vhost: VirtualHost, existing: Exchange, method: ExchangeDeclare) -> None:
-    """SoftError 406 if a redeclare differs in type, durable, auto_delete, internal or alternate exchange."""
+    """SoftError 406 if a redeclare differs in type, durable, auto_delete, internal or EXCHANGE_ARGUMENTS."""
     what = f"exchange '{existing.name}' in vhost '{vhost.name}'"
     for name, current, received in (
         ("type", existing.type_name, method.type_),
