@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
 from leveret.amqp.field_table import table_from_python
@@ -22,9 +24,9 @@ def client() -> Client:
     return Driver().log_in()
 
 
-def declare(client: Client, exchange: dict[str, object] | None = None, **queue: object) -> None:
+def declare(client: Client, exchange: Mapping[str, object] | None = None, /, **queue: object) -> None:
     """An exchange `x` bound to a queue `q`."""
-    client.call(ExchangeDeclare("x", "fanout", arguments=table_from_python(exchange or {})))
+    client.call(ExchangeDeclare("x", "fanout", arguments=table_from_python(dict(exchange or {}))))
     client.call(QueueDeclare("q", arguments=table_from_python(queue)))
     client.call(QueueBind("q", "x"))
 
@@ -44,6 +46,7 @@ def taken(client: Client) -> str:
 
 
 ON: dict[str, object] = {"x-message-deduplication": True}
+LONGER: dict[str, object] = {"x-cache-ttl": 3000}
 
 
 @pytest.mark.parametrize("of_exchange", [True, False])
@@ -51,7 +54,7 @@ def test_an_identifier_counts_for_its_time(client: Client, of_exchange: bool) ->
     arguments: dict[str, object] = {**ON, "x-cache-ttl": 1000}
     declare(client, arguments) if of_exchange else declare(client, **arguments)
     publish(client, "a")
-    publish(client, "b", **{"x-cache-ttl": 3000})
+    publish(client, "b", **LONGER)
     client.driver.at(0.999)
     publish(client, "a", "b")
     assert taken(client) == "ab"
