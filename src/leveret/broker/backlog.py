@@ -108,6 +108,14 @@ class Backlog:
         self.placed -= self.taken
         return page.places
 
+    def place(self, index: i64) -> i64:
+        """The place that so many go before, of those that are not taken; there are `placed` of them."""
+        for page in self._pages:
+            if index < page.count():
+                return place_at(page.places, index)
+            index -= page.count()
+        return place_at(self._last.getvalue(), index)
+
     def pages_of_places(self) -> list[bytes]:
         """The places that are neither taken nor in the tail, in order; they stay where they are."""
         return [*[page.places for page in self._pages], self._last.getvalue()]

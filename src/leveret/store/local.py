@@ -218,6 +218,12 @@ class LocalStore(Store):
             raise
         job.done()
 
+    def read_place(self, place: i64) -> Message | None:
+        place = self._log.resolve(place)
+        message = None if place == NOT_STORED else self._loop_reader.message(place)
+        self._loop_reader.forget()
+        return message
+
     def finish_reading(self, queue: BackingQueue) -> None:
         job = self._reading.get(queue)
         if job is not None:
