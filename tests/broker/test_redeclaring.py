@@ -124,7 +124,7 @@ def test_what_a_client_could_not_rely_on_is_refused(
 
 def test_a_queue_of_another_connection_stays_locked(client: Client) -> None:
     client.call(queue_declare(exclusive=True))
-    assert client.driver.log_in().refusal(queue_declare(exclusive=True, **{"x-max-length": 1}))[0] == 405
+    assert client.driver.log_in().refusal(queue_declare({"x-max-length": 1}, exclusive=True))[0] == 405
 
 
 @pytest.mark.parametrize("mode", [STRICT, QUEUE_TYPE])
