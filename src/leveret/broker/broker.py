@@ -21,10 +21,10 @@ from leveret.broker.connection import Connection
 from leveret.broker.durability import Store
 from leveret.broker.limits import NO_LIMIT, NodeLimits, Usage, reached
 from leveret.broker.login import FailedLogins, SlowWork
+from leveret.broker.passwords import SALT, SHA256, hashed
 from leveret.broker.permissions import EVERYTHING, Permission, Permissions
 from leveret.broker.queue import Queue
 from leveret.broker.timers import Timers
-from leveret.broker.passwords import SALT, SHA256, hashed
 from leveret.broker.users import Defaults, User, Users
 from leveret.broker.vhost import VirtualHost, check_default_queue_type
 
@@ -151,7 +151,7 @@ class Broker:
         tags: Sequence[str] | None = None,
         default_queue_type: str | None = None,
     ) -> VirtualHost:
-        """Change what is said of a virtual host; None leaves it as it is. Raises NoSuchVirtualHost, InvalidQueueType."""
+        """Change what is said of a virtual host; None is no change. Raises NoSuchVirtualHost, InvalidQueueType."""
         vhost = self.vhost(name)
         if default_queue_type is not None:
             check_default_queue_type(default_queue_type)
