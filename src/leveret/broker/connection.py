@@ -105,6 +105,7 @@ class Connection(Output):
         self.blocked = False  # an alarm is on: nothing is handled, and the owner doesn't read
         self._last_publisher: Channel | None = None  # when its message is complete the connection is blocked
         self.overfull = False  # it leaves too many answers unread: nothing is handled, and the owner doesn't read
+        self.waiting = False  # for a password to be checked: nothing is handled, and the owner doesn't read
         self.outran_consumers = False  # it published to a queue whose consumers don't keep up
         self._timer: Timer = broker.timers.after(HANDSHAKE_TIMEOUT, self._handshake_timed_out)
 
@@ -133,10 +134,10 @@ class Connection(Output):
         self.last_input = self.broker.timers.now
         if self.state == CLOSED:
             return
-        if self._partial_size or self.blocked or self.overfull:
+        if self._partial_size or self.blocked or self.overfull or self.waiting:
             self._partial.append(data)
             self._partial_size += len(data)
-            if self._partial_size < self._needed or self.blocked or self.overfull:
+            if self._partial_size < self._needed or self.blocked or self.overfull or self.waiting:
                 return
             data = b"".join(self._partial)
             self._partial = []
@@ -236,7 +237,8 @@ class Connection(Output):
             self.blocked = True
             alarms.tell_blocked(self)
             return True
-        return self.pending_output() > OUTPUT_FULL  # one read may hold thousands of requests for large messages
+        # One read may hold thousands of requests for large messages.
+        return self.waiting or self.pending_output() > OUTPUT_FULL
 
     def _content(self, data: bytes, at: i64, end: i64, number: i64, channel: Channel, route: Route) -> i64:
         """Publish the content at `at` if it lies whole in data; else leave its frames to come one by one."""
@@ -286,7 +288,7 @@ class Connection(Output):
             try:
                 method = decode_method(payload)
                 assert isinstance(method, BasicPublish)
-                route = find_route(vhost, method)
+                route = find_route(self, method)
             except SoftError as refused:
                 channel.fail(with_method(refused, BASIC_PUBLISH))
                 return None
@@ -355,6 +357,11 @@ class Connection(Output):
     def _frame_too_large(self, size: i64, kind: int) -> str:
         shown = int(size) & 0xFFFFFFFF
         return f"type {kind}, all octets = <<>>: {{frame_too_large,{shown},{int(self.frame_max) - 8}}}"
+
+    def go_on(self) -> None:
+        """What the client's requests had to wait for is done: handle what came meanwhile."""
+        if not self.waiting:
+            self.feed(b"")
 
     def unblock(self) -> None:
         """The last alarm cleared: handle what lay unread; the owner reads again once the output is taken."""

@@ -44,6 +44,7 @@ class NodeLimits:
         consumer_max_per_channel: int = NO_LIMIT,
         cluster_queue_limit: int = NO_LIMIT,
         cluster_exchange_limit: int = NO_LIMIT,
+        vhost_max: int = NO_LIMIT,
     ) -> None:
         self.connection_max: Final = connection_max
         self.channel_max: Final = channel_max
@@ -51,6 +52,7 @@ class NodeLimits:
         self.consumer_max_per_channel: Final = consumer_max_per_channel
         self.cluster_queue_limit: Final = cluster_queue_limit
         self.cluster_exchange_limit: Final = cluster_exchange_limit
+        self.vhost_max: Final = vhost_max
 
 
 class Usage:

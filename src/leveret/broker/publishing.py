@@ -29,8 +29,10 @@ from leveret.broker.direct_reply_to import REPLY_TO
 from leveret.broker.durability import Store
 from leveret.broker.expiry import checked_expiration
 from leveret.broker.message import FLAGS_AT, FRAME_HEAD, NEVER, PROPERTIES_AT, Address, Message
+from leveret.broker.permissions import WRITE, check_topic
 from leveret.broker.queue import Queue
 from leveret.broker.routing import Route
+from leveret.broker.users import IMPERSONATOR
 
 if TYPE_CHECKING:
     from leveret.broker.channel import Channel
@@ -85,6 +87,8 @@ def publish_with_properties(channel: Channel, route: Route, content: bytes, flag
     expiration = checked_expiration(header) if flags & EXPIRATION else NEVER
     if properties is not None:
         keys = routing_keys(route, properties)
+        for key in keys[1:]:  # the route was permitted for the first
+            check_topic(connection, WRITE, route.exchange, key)
         blind_keys = selected_keys(properties.headers or {}, "BCC")
         if blind_keys:
             address = Address(address.exchange, address.routing_key, tuple(blind_keys))
@@ -185,11 +189,17 @@ def selected_keys(headers: Table, name: str) -> list[str]:
 def check_user_id(connection: Connection, properties: BasicProperties) -> None:
     """SoftError 406 if the user-id isn't that of the user who publishes (RabbitMQ's validated user-id)."""
     user = connection.user
-    if properties.user_id is not None and properties.user_id != user:
+    if properties.user_id is not None and properties.user_id != user and not may_impersonate(connection):
         raise SoftError(
             PRECONDITION_FAILED,
             f"user_id property set to '{properties.user_id}' but authenticated user was '{user}'",
         )
+
+
+def may_impersonate(connection: Connection) -> bool:
+    """Whether the connection's user may publish under any user-id."""
+    user = connection.broker.users.find(connection.user)
+    return user is not None and IMPERSONATOR in user.tags
 
 
 def rewritten(channel: Channel, content: bytes, properties: BasicProperties) -> bytes:

@@ -25,6 +25,7 @@ from leveret.broker.limits import Usage
 from leveret.broker.message import Address, Message
 from leveret.broker.policy import Policies
 from leveret.broker.queue import Queue
+from leveret.broker.queue_arguments import CLASSIC, QUORUM
 from leveret.broker.timers import Timers
 
 if TYPE_CHECKING:
@@ -41,11 +42,18 @@ PREDECLARED: Final = (
 ADDRESSES_KEPT: Final = 10_000  # so that publishers with ever new routing keys don't fill the memory
 
 
+class InvalidQueueType(Exception):
+    """There are no queues of that type, which is the text."""
+
+
 class VirtualHost:
     """The namespace that a connection opens."""
 
     def __init__(self, name: str, touched: list[Queue], store: Store, timers: Timers) -> None:
         self.name: Final = name
+        self.description = ""
+        self.tags: list[str] = []
+        self.default_queue_type = ""  # of queues whose declaration names none; if it is empty they are classic
         self.touched: Final = touched
         self.store: Final = store
         self.timers: Final = timers
@@ -199,6 +207,22 @@ class VirtualHost:
             queue.bury()
         return count
 
+    def end(self) -> list[Queue]:
+        """The virtual host is deleted, and nobody has it open any more. Gives its durable queues, to be buried."""
+        durable: list[Queue] = []
+        for exchange in self.exchanges.values():
+            exchange.deleted = True
+        for queue in self.queues.values():
+            queue.end()
+            if queue.durable:
+                durable.append(queue)
+            else:
+                queue.bury()
+        self.epoch += 1
+        self.queues.clear()
+        self.exchanges.clear()
+        return durable
+
     def delete_if_unused(self, queue: Queue) -> None:
         """A consumer went: delete the queue if it is auto-delete and that was the last one."""
         if queue.auto_delete and not queue.consumers and not queue.deleted:
@@ -266,6 +290,12 @@ class VirtualHost:
             if alternate is not None:
                 found.append(alternate)
         return found
+
+
+def check_default_queue_type(name: str) -> None:
+    """InvalidQueueType if queues can't be of that type by default; they can of none."""
+    if name not in ("", CLASSIC, QUORUM):
+        raise InvalidQueueType(name)
 
 
 def check_exclusive_access(queue: Queue, connection: object, vhost: VirtualHost) -> None:

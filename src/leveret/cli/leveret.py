@@ -26,6 +26,7 @@ LIMITS = (  # of the node, by their names in rabbitmq.conf
     ("consumer_max_per_channel", -1, "how many consumers a channel may have"),
     ("cluster_queue_limit", -1, "how many queues there may be"),
     ("cluster_exchange_limit", -1, "how many exchanges there may be, the predeclared ones counted"),
+    ("vhost_max", -1, "how many virtual hosts there may be"),
 )
 
 
