@@ -150,7 +150,7 @@ def _find(deaths: bytes, reason_and_queue: bytes) -> i64:
     """Where the entry with this reason and queue stands, or ABSENT; FOREIGN if an entry has not `_new_entry`'s form."""
     end: i64 = len(deaths)
     size: i64 = len(reason_and_queue)
-    expected = reason_and_queue in deaths
+    tail = read_i64_be(reason_and_queue, size - 8)  # tells most of them apart
     found = ABSENT
     at: i64 = 0
     while at < end:
@@ -160,7 +160,12 @@ def _find(deaths: bytes, reason_and_queue: bytes) -> i64:
         reason_at = _reason_at(deaths, at + VALUE_HEAD, entry_end)
         if reason_at < 0 or not _ends_as_written(deaths, reason_at, entry_end):
             return FOREIGN
-        if expected and found == ABSENT and deaths[reason_at : reason_at + size] == reason_and_queue:
+        if (
+            found == ABSENT
+            and reason_at + size <= entry_end
+            and read_i64_be(deaths, reason_at + size - 8) == tail
+            and deaths[reason_at : reason_at + size] == reason_and_queue
+        ):
             found = at
         at = entry_end
     return found
