@@ -1,8 +1,9 @@
 """Dead-lettering: what a queue drops goes to its dead letter exchange, with a record of what happened to it.
 
-The record is the header x-death (`death_record`). It is all the state there is, so a client that publishes a message
-again with its headers carries it on (RabbitMQ up to 3.13; many retry recipes need it). A message that would come back to a queue it has died in already is dropped, unless it was
-rejected somewhere on the way round: that is how RabbitMQ ends cycles nobody would stop.
+The record is the header x-death (`broker.death_record`). It is all the state there is, so a client that publishes a
+message again with its headers carries it on (RabbitMQ up to 3.13; many retry recipes need it). A message that would
+come back to a queue it has died in already is dropped, unless it was rejected somewhere on the way round: that is how
+RabbitMQ ends cycles nobody would stop.
 
 The queues are found first; only for those exchanges that ask the message's properties are they found once more, when
 the letter is written. Its properties stay encoded all the way.
