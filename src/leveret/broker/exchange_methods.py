@@ -31,7 +31,7 @@ from leveret.broker.binding import Binding, Destination
 from leveret.broker.channel import Channel
 from leveret.broker.exchange.base import Exchange
 from leveret.broker.exchange.recent_history import RecentHistoryExchange
-from leveret.broker.exchange.types import TYPES, make_exchange
+from leveret.broker.exchange.types import is_known, make_exchange
 from leveret.broker.history import deliver_history
 from leveret.broker.limits import check_exchange
 from leveret.broker.vhost import VirtualHost, check_name_not_reserved
@@ -73,7 +73,7 @@ def declare(broker: Broker, vhost: VirtualHost, method: ExchangeDeclare) -> None
         check_not_default(name)
         vhost.exchange(name)
         return
-    if method.type_ not in TYPES:
+    if not is_known(method.type_):
         raise SoftError(PRECONDITION_FAILED, f"unknown exchange type '{method.type_}'")
     check_not_default(name)
     existing = vhost.exchanges.get(name)

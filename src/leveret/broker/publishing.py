@@ -93,10 +93,11 @@ def publish_with_properties(channel: Channel, route: Route, content: bytes, flag
 def take_in(channel: Channel, message: Message, queues: list[Queue], mandatory: bool, keys: list[str] | None) -> None:
     """Keep a message for the commit, or put it into its queues. `keys` are its routing keys, if it has several."""
     if channel.transaction is not None:
-        names = {queue.name: None for queue in queues}
-        if message.address.exchange == "":
+        delay_queues = [queue for queue in queues if queue.is_delay_queue]
+        names = {queue.name: None for queue in queues if not queue.is_delay_queue}
+        if message.address.exchange == "" and not delay_queues:
             names.update(dict.fromkeys(keys or [message.address.routing_key]))
-        channel.transaction.publish(message, list(names), mandatory)
+        channel.transaction.publish(message, list(names), delay_queues, mandatory)
         return
     store = channel.connection.broker.store
     stored = store.keeps and must_survive(message, queues)

@@ -40,6 +40,8 @@ BACKED_UP_DELAY: Final[i64] = 20  # milliseconds until it drops more, if the sto
 class Queue(Destination):
     """A queue. `owner` is the connection an exclusive queue belongs to; `id` is never used for another queue."""
 
+    is_delay_queue = False  # whether it is the broker's own, behind a delayed exchange
+
     def __init__(
         self,
         vhost: VirtualHost,

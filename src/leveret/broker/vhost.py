@@ -16,6 +16,8 @@ from leveret.amqp.properties import BasicProperties
 from leveret.amqp.reply_codes import ACCESS_REFUSED, NOT_FOUND, RESOURCE_LOCKED, SoftError
 from leveret.broker.binding import Binding, Destination
 from leveret.broker.dead_letter import DeadLetters
+from leveret.broker.delay import delay_of
+from leveret.broker.delay_queue import DelayQueue
 from leveret.broker.durability import Store
 from leveret.broker.exchange.base import Exchange
 from leveret.broker.exchange.direct import DirectExchange
@@ -106,6 +108,15 @@ class VirtualHost:
         """A queue of this virtual host that stands in no listing yet."""
         return Queue(self, name, durable, auto_delete, owner, arguments, self.store.new_queue_id())
 
+    def delay_queue(self, exchange: Exchange) -> DelayQueue:
+        """The queue in which an exchange keeps what it delays."""
+        queue = exchange.delay_queue
+        if queue is None:
+            queue = exchange.delay_queue = DelayQueue(self, exchange, self.store.new_queue_id())
+            if queue.durable:
+                self.store.queue_added(self.name, queue)
+        return queue
+
     def add_queue(self, queue: Queue) -> None:
         """A new queue, of a name that is free."""
         self.policies.apply_to_queue(queue)
@@ -174,6 +185,9 @@ class VirtualHost:
         del self.exchanges[exchange.name]
         if exchange.durable:
             self.store.exchange_deleted(self.name, exchange)
+        if exchange.delay_queue is not None:
+            exchange.delay_queue.end()
+            self._drop_messages(exchange.delay_queue)
         for binding in list(exchange.bindings.values()):
             exchange.unbind(binding.identity)
         return list(exchange.bindings_to)
@@ -192,11 +206,15 @@ class VirtualHost:
         for consumer in list(queue.consumers):
             queue.remove_consumer(consumer)
             consumer.channel.consumer_cancelled_by_server(consumer)
+        self._drop_messages(queue)
+        return count
+
+    def _drop_messages(self, queue: Queue) -> None:
+        """A queue was deleted: its messages go when that is on disk, if it has to be."""
         if queue.durable:
             self.store.queue_deleted(self.name, queue)
         else:
             queue.bury()
-        return count
 
     def delete_if_unused(self, queue: Queue) -> None:
         """A consumer went: delete the queue if it is auto-delete and that was the last one."""
@@ -212,9 +230,10 @@ class VirtualHost:
     ) -> tuple[list[Queue], bool]:
         """The queues a message goes to, each once, and whether more than its routing key was asked on the way.
 
-        An exchange that matches nothing passes the message to its alternate exchange; exchanges bound to exchanges are
-        followed, each visited once, so that cycles end. An exchange that remembers its messages is told of this one;
-        without a message, no message is on its way and the route is only looked for.
+        An exchange that delays the message leaves it to its delay queue. One that matches nothing passes it to its
+        alternate exchange; exchanges bound to exchanges are followed, each visited once, so that cycles end. An
+        exchange that remembers its messages is told of this one; without a message, no message is on its way and the
+        route is only looked for.
         """
         queues: dict[Queue, None] = {}
         visited: dict[Exchange, None] = {exchange: None}
@@ -222,6 +241,11 @@ class VirtualHost:
         each_message = False
         while to_visit:
             current = to_visit.pop()
+            if current.delays:
+                each_message = True
+                if message is not None and delay_of(properties) > 0:
+                    queues[self.delay_queue(current)] = None
+                    continue
             if current.routes_each_message:
                 each_message = True
                 if message is not None:
