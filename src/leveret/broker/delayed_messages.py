@@ -97,7 +97,13 @@ class DelayedMessages(BackingQueue):
         self.window_bytes -= size
         self.residency.resident -= size
         self.ready_bytes -= message.body_size()
+        self._correct_octets()
         return message
+
+    def _correct_octets(self) -> None:
+        """Of messages that were damaged nobody knows how large they were; when nothing is left, it is certain."""
+        if not self._near and self.waiting() == 0:
+            self.ready_bytes = 0
 
     def next_due(self) -> i64:
         """When to ask for what is due again: milliseconds since 1970, FAR if there is nothing to wait for."""
@@ -117,8 +123,7 @@ class DelayedMessages(BackingQueue):
         left = len(unread) // int(PLACE)
         for index in range(left):
             self._index.put_back(read[len(read) - left + index][0], place_at(unread, index))
-        if lost and self.waiting() == 0:
-            self.ready_bytes = 0  # nobody knows how large the damaged ones were
+        self._correct_octets()
         self.queue.touch()
 
     def let_go(self, readable: i64) -> bool:
