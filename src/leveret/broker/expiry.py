@@ -82,6 +82,11 @@ def deadline(message: Message, ttl: i64) -> i64:
     return FAR if wait == NEVER else message.time + wait
 
 
+def is_due(message: Message | None, ttl: i64, now: i64) -> bool:
+    """Whether there is a message, and it has expired in a queue with this TTL."""
+    return message is not None and deadline(message, ttl) <= now
+
+
 class HeadTimer:
     """Has a queue look at its head again when the message there is due to expire."""
 

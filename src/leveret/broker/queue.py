@@ -19,11 +19,12 @@ from leveret.broker.backing_queue import BackingQueue
 from leveret.broker.binding import Destination
 from leveret.broker.consumer import OUTPUT_LIMIT, Consumer, Delivery
 from leveret.broker.death_reasons import DELIVERY_LIMIT, EXPIRED, MAXLEN, REJECTED
+from leveret.broker.delayed_retry import DelayedRetries
 from leveret.broker.delivery_limit import DeliveryCounts
 from leveret.broker.durability import LEVEL_SHIFT
 from leveret.broker.expiry import HeadTimer, UnusedTimer
 from leveret.broker.message import NEVER, Message, priority_of
-from leveret.broker.queue_settings import NONE, REJECT_PUBLISH_DLX, QueueSettings, effective_settings
+from leveret.broker.queue_settings import DISABLED, NONE, REJECT_PUBLISH_DLX, QueueSettings, effective_settings
 from leveret.broker.rotation import ConsumerRotation
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class Queue(Destination):
         self.limited = False
         self.expiring = False  # whether any message may have a deadline
         self.counts: DeliveryCounts | None = None
+        self.retries: DelayedRetries | None = None
         self.unacked: i64 = 0
         self.unacked_bytes: i64 = 0
         self.consumers: Final[dict[Consumer, None]] = {}
@@ -91,7 +93,10 @@ class Queue(Destination):
         self.limited = length_limit.is_limited(settings)
         self.expiring = self.expiring or settings.message_ttl != NONE
         self.governed = settings.max_priority != NONE or length_limit.refuses(settings)
-        if settings.delivery_limit != NONE or self.is_quorum:
+        retries = settings.delayed_retry_type != DISABLED
+        if retries and self.retries is None:
+            self.retries = DelayedRetries(self)
+        if settings.delivery_limit != NONE or self.is_quorum or retries:
             if self.counts is None:
                 self.counts = DeliveryCounts(settings)
             self.counts.settings = settings
@@ -199,7 +204,7 @@ class Queue(Destination):
             self.backing.forget(message)
         elif counted and self.counts is not None and self.counts.returned(position):
             self.drop(message, position, DELIVERY_LIMIT)
-        else:
+        elif self.retries is None or not self.retries.take(message, position, counted, self.counts):
             self.put_back(message, position)
 
     def settle(self, delivery: Delivery) -> None:
@@ -294,7 +299,7 @@ class Queue(Destination):
                 for position, _ in level.returned:
                     self.counts.forget(position)
             count += level.purge()
-        return count
+        return count if self.retries is None else count + self.retries.drop()
 
     def end(self) -> None:
         """The queue is deleted: nothing is due any more."""
@@ -306,6 +311,8 @@ class Queue(Destination):
         """The queue's deletion is on disk: drop its messages."""
         for level in self.levels:
             level.purge()
+        if self.retries is not None:
+            self.retries.drop()
         self.gone = True
 
     # consumers
@@ -468,12 +475,10 @@ class Queue(Destination):
 
     def _is_overdue(self, backing: BackingQueue) -> bool:
         """Whether the head expired before this tick: what came in this tick is delivered even if its TTL is 0."""
-        first = backing.first()
-        return first is not None and expiry.deadline(first, self.settings.message_ttl) < self.vhost.timers.time_ms
+        return expiry.is_due(backing.first(), self.settings.message_ttl, self.vhost.timers.time_ms - 1)
 
     def _has_expired(self, backing: BackingQueue) -> bool:
-        first = backing.first()
-        return first is not None and expiry.deadline(first, self.settings.message_ttl) <= self.vhost.timers.time_ms
+        return expiry.is_due(backing.first(), self.settings.message_ttl, self.vhost.timers.time_ms)
 
     def _drop_first(self, backing: BackingQueue) -> None:
         self._drops_left -= 1
