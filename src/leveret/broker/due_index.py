@@ -141,7 +141,7 @@ class DueIndex:
         if count > self._small_bucket and shift > 0:
             self._spreading, self._spread = entries, 0
             return 0
-        self._bound += i64(1) << shift
+        self._bound = ((self._base >> shift) + 1) << shift  # compiled, 1 << shift would have 32 bits
         at: i64 = 0
         while at < len(entries):
             self._first.append((int(read_i64_be(entries, at)), int(read_i64_be(entries, at + 8))))
