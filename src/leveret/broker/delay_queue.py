@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 log: Final = logging.getLogger("leveret.broker")
 
 NAME_PREFIX: Final = "amq.delayed-"
-MOVES_AT_ONCE: Final = 1000  # messages that a delay queue moves before others have their turn
+MOVES_AT_ONCE: Final = 250  # messages that a delay queue moves before others have their turn
 
 
 class DelayQueue(Queue):
