@@ -225,7 +225,7 @@ def test_messages_come_in_the_order_in_which_they_are_due(client: Client) -> Non
 
 
 def test_many_that_are_due_at_once_are_moved_in_portions(client: Client) -> None:
-    count = 2 * MOVES_AT_ONCE + 500
+    count = 2 * MOVES_AT_ONCE + 100
     for number in range(count):
         client.publish("delayed", "key", b"%d" % number, delayed(10))
     client.driver.tick()
