@@ -471,3 +471,16 @@ def test_a_message_with_a_malformed_header_is_refused_as_everywhere(client: Clie
     client.publish("delayed", "key", b"", BasicProperties(headers=table_from_python({"x-delay": 5, "CC": "no"})))
     client.driver.tick()
     assert refused(client.take()[0])[0] == 406
+
+
+def test_a_duplicate_is_dropped_when_it_is_published_and_the_first_one_comes(client: Client) -> None:
+    arguments = {"x-delayed-type": "fanout", "x-message-deduplication": True}
+    client.call(ExchangeDeclare("once", "x-delayed-message", arguments=table_from_python(arguments)))
+    client.call(QueueBind("queue", "once", ""))
+    headers = table_from_python({"x-delay": 10, "x-deduplication-header": "id"})
+    for body in (b"first", b"again"):
+        client.publish("once", "", body, BasicProperties(headers=headers))
+    client.driver.tick()
+    assert waiting(client, "once") == 1
+    client.driver.at(0.011)
+    assert bodies(client) == [b"first"]

@@ -21,6 +21,7 @@ from leveret.broker.connection import Connection
 from leveret.broker.durability import Store
 from leveret.broker.limits import NodeLimits, Usage
 from leveret.broker.queue import Queue
+from leveret.broker.redeclaring import STRICT
 from leveret.broker.timers import Timers
 from leveret.broker.users import Users
 from leveret.broker.vhost import VirtualHost
@@ -54,6 +55,7 @@ class Broker:
         random_octets: Callable[[int], bytes],
         store: Store | None = None,
         limits: NodeLimits | None = None,
+        redeclare: str = STRICT,
     ) -> None:
         self.store: Final = Store() if store is None else store
         self.version: Final = version
@@ -64,6 +66,7 @@ class Broker:
         self.timers: Final = Timers(wall_clock)
         self.users: Final = Users()
         self.limits: Final = NodeLimits() if limits is None else limits
+        self.redeclare: Final = redeclare  # how strictly redeclares are compared
         self.usage: Final = Usage()
         self.touched: Final[list[Queue]] = []  # queues that may have something to deliver
         self.confirming: Final[list[Channel]] = []  # channels that owe confirms

@@ -69,7 +69,7 @@ class DelayQueue(Queue):
             return
         timers = self.vhost.timers
         if self.store.backed_up():
-            self._head_timer.set(timers.time_ms + BACKED_UP_DELAY)
+            self.head_timer.set(timers.time_ms + BACKED_UP_DELAY)
             return
         for _ in range(MOVES_AT_ONCE):
             message = self.delayed.take_due(timers.time_ms)
@@ -80,9 +80,9 @@ class DelayQueue(Queue):
 
     def _set_timer(self) -> None:
         if self.delayed.unfinished:
-            self._head_timer.set(self.vhost.timers.time_ms)
+            self.head_timer.set(self.vhost.timers.time_ms)
         elif not self.delayed.is_reading():
-            self._head_timer.set(self.delayed.next_due())
+            self.head_timer.set(self.delayed.next_due())
 
     def _route_grouped(self, message: Message) -> None:
         grouped = message.place != NOT_STORED

@@ -47,11 +47,11 @@ class DelayedRetries:
         if counts is None:
             return False  # no delayed retry any more
         if settings.delayed_retry_type == FAILED_ONLY:
-            number = counts.count(position) if counted else 0
+            number = int(counts.count(position)) if counted else 0
         elif settings.delayed_retry_type == ALL_RETURNS or (
             settings.delayed_retry_type == NOT_FAILED_ONLY and not counted
         ):
-            number = counts.came_back(position)
+            number = int(counts.came_back(position))
         else:
             number = 0
         delay = int(settings.delayed_retry_min) * number
@@ -94,6 +94,8 @@ class DelayedRetries:
         for _, position, message in self._waiting:
             if self._queue.counts is not None:
                 self._queue.counts.forget(position)
+            if self._queue.identifiers is not None:
+                self._queue.identifiers.dropped(message, position)
             self._queue.backing.forget(message)
         self._waiting.clear()
         return count

@@ -35,15 +35,15 @@ class DeliveryCounts:
         self._counts[int(position)] = count
         return self.settings.delivery_limit != NONE and count > self.settings.delivery_limit
 
-    def count(self, position: i64) -> int:
-        """How often a message has come back, counted."""
-        return self._counts.get(int(position), 0)
+    def count(self, position: i64) -> i64:
+        """How often the message came back."""
+        return i64(self._counts.get(int(position), 0))
 
-    def came_back(self, position: i64) -> int:
+    def came_back(self, position: i64) -> i64:
         """A message came back, counted or not; gives how often that was so."""
         number = self._returns.get(int(position), 0) + 1
         self._returns[int(position)] = number
-        return number
+        return i64(number)
 
     def forget(self, position: i64) -> None:
         """A message left the queue."""

@@ -14,7 +14,7 @@ from typing import Final
 
 from leveret.amqp.field_table import TYPE_NAMES, FieldValue, Table
 from leveret.amqp.reply_codes import PRECONDITION_FAILED, SoftError
-from leveret.broker.arguments import INTEGER_KINDS, effective_type
+from leveret.broker.arguments import DEDUPLICATION_ARGUMENTS, INTEGER_KINDS, effective_type
 
 CLASSIC: Final = "classic"
 QUORUM: Final = "quorum"
@@ -144,6 +144,10 @@ CHECKS: Final[dict[str, Callable[[FieldValue], str | None]]] = {
     "x-delayed-retry-type": delayed_retry_type,
     "x-delayed-retry-min": not_negative,
     "x-delayed-retry-max": not_negative,
+    "x-message-deduplication": boolean,
+    "x-deduplication-header": string,
+    "x-cache-size": not_negative,
+    "x-cache-ttl": time,
 }
 CONSUMER_CHECKS: Final[dict[str, Callable[[FieldValue], str | None]]] = {
     "x-priority": integer,
@@ -175,6 +179,7 @@ COMPARED_OF_CLASSIC_QUEUES: Final = (
     "x-delayed-retry-type",
     "x-delayed-retry-min",
     "x-delayed-retry-max",
+    *DEDUPLICATION_ARGUMENTS,
 )
 COMPARED_OF_QUORUM_QUEUES: Final = (
     "x-dead-letter-exchange",
@@ -197,6 +202,7 @@ COMPARED_OF_QUORUM_QUEUES: Final = (
     "x-delayed-retry-type",
     "x-delayed-retry-min",
     "x-delayed-retry-max",
+    *DEDUPLICATION_ARGUMENTS,
 )
 
 

@@ -16,6 +16,7 @@ from leveret.amqp.properties import BasicProperties
 from leveret.amqp.reply_codes import ACCESS_REFUSED, NOT_FOUND, RESOURCE_LOCKED, SoftError
 from leveret.broker.binding import Binding, Destination
 from leveret.broker.dead_letter import DeadLetters
+from leveret.broker.deduplication import Admission
 from leveret.broker.delay import delay_of
 from leveret.broker.delay_queue import DelayQueue
 from leveret.broker.durability import Store
@@ -227,13 +228,14 @@ class VirtualHost:
         routing_keys: list[str],
         properties: BasicProperties,
         message: Message | None = None,
+        admissions: list[Admission] | None = None,
     ) -> tuple[list[Queue], bool]:
         """The queues a message goes to, each once, and whether more than its routing key was asked on the way.
 
         An exchange that delays the message leaves it to its delay queue. One that matches nothing passes it to its
         alternate exchange; exchanges bound to exchanges are followed, each visited once, so that cycles end. An
         exchange that remembers its messages is told of this one; without a message, no message is on its way and the
-        route is only looked for.
+        route is only looked for. One that drops duplicates does so if there is a list for those that it lets pass.
         """
         queues: dict[Queue, None] = {}
         visited: dict[Exchange, None] = {exchange: None}
@@ -241,13 +243,13 @@ class VirtualHost:
         each_message = False
         while to_visit:
             current = to_visit.pop()
-            if current.delays:
+            if current.routes_each_message or current.delays:
                 each_message = True
-                if message is not None and delay_of(properties) > 0:
+                if admissions is not None and not self._admits(current, properties, admissions):
+                    continue
+                if message is not None and current.delays and delay_of(properties) > 0:
                     queues[self.delay_queue(current)] = None
                     continue
-            if current.routes_each_message:
-                each_message = True
                 if message is not None:
                     current.remember(message, properties)
             for destination in self._matches(current, routing_keys, properties):
@@ -257,6 +259,18 @@ class VirtualHost:
                     visited[destination] = None
                     to_visit.append(destination)
         return list(queues), each_message
+
+    def _admits(self, exchange: Exchange, properties: BasicProperties, admissions: list[Admission]) -> bool:
+        """Whether a message is no duplicate; what remembers it is added to the list."""
+        identifiers = exchange.identifiers
+        identity = None if identifiers is None else identifiers.identity(properties.headers)
+        if identifiers is None or identity is None:
+            return True
+        if identifiers.knows(identity, self.timers.time_ms):
+            return False
+        identifiers.remember(identity, self.timers.time_ms)
+        admissions.append(Admission(identifiers, identity))
+        return True
 
     def _matches(self, exchange: Exchange, routing_keys: list[str], properties: BasicProperties) -> list[Destination]:
         found: list[Destination] = []

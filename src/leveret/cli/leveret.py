@@ -17,6 +17,7 @@ from leveret.cli import DEFAULT_DATA_DIR
 from leveret.server.limits import parse_memory_limit, parse_size
 
 LOG_LEVELS = ("debug", "info", "warning", "error", "none")
+REDECLARE = ("strict", "queue-type", "relaxed")  # as `broker.redeclaring` has them
 DAY = 24 * 60 * 60 * 1000  # milliseconds
 LIMITS = (  # of the node, by their names in rabbitmq.conf
     ("connection_max", -1, "how many connections may be open"),
@@ -52,6 +53,13 @@ def parser() -> OneLineParser:
     serve.add_argument("--unix-socket", type=Path, metavar="PATH", help="listen on this Unix socket as well")
     add_data_options(serve)
     add_limits(serve)
+    serve.add_argument(
+        "--redeclare",
+        choices=REDECLARE,
+        default=REDECLARE[0],
+        help="what to do when a queue or exchange is declared again otherwise: refuse it; refuse it, but take a quorum "
+        "queue for a classic one; or keep what is there, log it once, and say ok (default: strict)",
+    )
     serve.add_argument("--log-level", choices=LOG_LEVELS, default="info", help="what to log (default: info)")
     check = commands.add_parser("check", help="verify the data folder of a stopped broker, and say what it holds")
     check.add_argument("data_dir", type=Path, metavar="DATA_DIR", help="the data folder; nothing in it is changed")
@@ -204,6 +212,7 @@ def run_server(arguments: argparse.Namespace) -> int:
         disk_free_limit=arguments.disk_free_limit,
         sync=arguments.sync,
         segment_size=arguments.segment_size,
+        redeclare=arguments.redeclare,
         limits=NodeLimits(**{name: getattr(arguments, name) for name, _, _ in LIMITS}),
     )
     try:

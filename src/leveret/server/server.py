@@ -22,6 +22,7 @@ from typing import Final
 from leveret import __version__
 from leveret.broker.broker import Broker
 from leveret.broker.limits import NodeLimits
+from leveret.broker.redeclaring import STRICT
 from leveret.build import description
 from leveret.server.alarms import DEFAULT_DISK_FREE_LIMIT, AlarmWatch
 from leveret.server.control import CannotControl, ControlServer
@@ -49,6 +50,7 @@ class Configuration:
     disk_free_limit: int | None = None  # octets; None takes the default
     sync: str = "always"  # or never, or interval=MS
     segment_size: int = SEGMENT_SIZE  # octets
+    redeclare: str = STRICT
     limits: NodeLimits = field(default_factory=NodeLimits)
 
 
@@ -62,7 +64,9 @@ async def serve(configuration: Configuration) -> None:
         configuration.data_dir, configuration.ephemeral, configuration.sync, configuration.segment_size, loop
     )
     node = f"leveret@{socket.gethostname()}"
-    broker = Broker(__version__, node, time.time, os.urandom, storage.store, configuration.limits)
+    broker = Broker(
+        __version__, node, time.time, os.urandom, storage.store, configuration.limits, configuration.redeclare
+    )
     tick = Tick(broker, loop, most_clients())
     storage.restore(broker, tick)
     try:

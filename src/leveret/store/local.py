@@ -13,6 +13,7 @@ from leveret.broker.binding import Binding
 from leveret.broker.broker import Broker
 from leveret.broker.channel import Channel
 from leveret.broker.connection import Connection
+from leveret.broker.deduplication import QueueIdentifiers
 from leveret.broker.delay_queue import DelayQueue
 from leveret.broker.durability import NOT_STORED, PENDING, Store
 from leveret.broker.exchange.base import Exchange
@@ -131,9 +132,23 @@ class LocalStore(Store):
             backing.restore(found.backlog, found.next_position, found.redelivered, found.octets)
             queue.expiring = queue.expiring or found.expires
         for queue in queues.values():
+            if queue.identifiers is not None:
+                self._restore_identifiers(queue, queue.identifiers)
             queue.apply(queue.settings)  # also to what was restored, and from now on
         self._log.begin(recovery.next_number)
         return recovery
+
+    def _restore_identifiers(self, queue: Queue, identifiers: QueueIdentifiers) -> None:
+        """A queue that drops duplicates knows what it has: its messages are read, once."""
+        for level in queue.levels:
+            position = level.head
+            for page in [] if level.backlog is None else level.backlog.pages_of_places():
+                for place in places_of(page):
+                    message = self._loop_reader.message(place)
+                    if message is not None:
+                        identifiers.restored(message, position)
+                    position += 1
+        self._loop_reader.forget()
 
     def _copy_sparse(self) -> None:
         if self._broker is not None:
@@ -208,6 +223,12 @@ class LocalStore(Store):
             self._failed(error)
             raise
         job.done()
+
+    def read_place(self, place: i64) -> Message | None:
+        place = self._log.resolve(place)
+        message = None if place == NOT_STORED else self._loop_reader.message(place)
+        self._loop_reader.forget()
+        return message
 
     def finish_reading(self, queue: BackingQueue) -> None:
         job = self._reading.get(queue)

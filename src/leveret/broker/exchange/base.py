@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from leveret.amqp.field_table import Table
 from leveret.amqp.properties import BasicProperties
 from leveret.broker.binding import Binding, Destination
+from leveret.broker.deduplication import exchange_identifiers
 from leveret.broker.message import Message
 
 if TYPE_CHECKING:
@@ -43,6 +44,9 @@ class Exchange(Destination):
         self.deleted = False
         self.delays = False
         self.delay_queue: DelayQueue | None = None  # from the first message on that it delays
+        self.identifiers = exchange_identifiers(arguments)  # that came by, if duplicates are to be dropped
+        if self.identifiers is not None:
+            self.routes_each_message = True
         self.apply({})
 
     def apply(self, definition: Mapping[str, str | int]) -> None:

@@ -8,6 +8,7 @@ from leveret.amqp.field_table import Table
 from leveret.amqp.reply_codes import PRECONDITION_FAILED, SoftError
 from leveret.broker.exchange.base import DELAYED_MESSAGE, Exchange
 from leveret.broker.exchange.consistent_hash import ConsistentHashExchange
+from leveret.broker.exchange.deduplicating import DeduplicatingExchange
 from leveret.broker.exchange.direct import DirectExchange
 from leveret.broker.exchange.fanout import FanoutExchange
 from leveret.broker.exchange.headers import HeadersExchange
@@ -23,6 +24,7 @@ TYPES: Final[dict[str, type[Exchange]]] = {
     "headers": HeadersExchange,
     "x-consistent-hash": ConsistentHashExchange,
     "x-local-random": LocalRandomExchange,
+    "x-message-deduplication": DeduplicatingExchange,
     "x-modulus-hash": ModulusHashExchange,
     "x-random": RandomExchange,
     "x-recent-history": RecentHistoryExchange,
