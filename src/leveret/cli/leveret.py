@@ -50,6 +50,13 @@ def parser() -> OneLineParser:
         help="address or host name to listen on, may be given more than once (default: 127.0.0.1)",
     )
     serve.add_argument("--port", type=port_number, default=5672, help="TCP port, 0 for a free one (default: 5672)")
+    serve.add_argument(
+        "--management-port",
+        type=management_port,
+        default=15672,
+        metavar="PORT|none",
+        help="TCP port of the HTTP API, 0 for a free one, none for no API (default: 15672)",
+    )
     serve.add_argument("--unix-socket", type=Path, metavar="PATH", help="listen on this Unix socket as well")
     add_data_options(serve)
     add_limits(serve)
@@ -118,6 +125,11 @@ def port_number(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number between 0 and 65535")
     return int(text)
+
+
+def management_port(text: str) -> int | None:
+    """A TCP port, or none."""
+    return None if text == "none" else port_number(text)
 
 
 def sync_mode(text: str) -> str:
@@ -198,6 +210,7 @@ def run_server(arguments: argparse.Namespace) -> int:
     configuration = Configuration(
         bind=tuple(arguments.bind or ("127.0.0.1",)),
         port=arguments.port,
+        management_port=arguments.management_port,
         unix_socket=arguments.unix_socket,
         data_dir=data_dir(arguments),
         ephemeral=arguments.ephemeral,

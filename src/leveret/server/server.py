@@ -23,10 +23,12 @@ from leveret import __version__
 from leveret.broker.broker import Broker
 from leveret.broker.limits import NodeLimits
 from leveret.build import description
+from leveret.management.node import Node
 from leveret.server.alarms import DEFAULT_DISK_FREE_LIMIT, AlarmWatch
 from leveret.server.control import CannotControl, ControlServer
 from leveret.server.limits import most_clients
 from leveret.server.listener import CannotListen, Listener, listen_tcp, listen_unix
+from leveret.server.management import ManagementListeners, listen_http
 from leveret.server.storage import CannotStart, open_storage
 from leveret.server.tick import Tick
 from leveret.store.segment import SEGMENT_SIZE
@@ -50,6 +52,7 @@ class Configuration:
     sync: str = "always"  # or never, or interval=MS
     segment_size: int = SEGMENT_SIZE  # octets
     limits: NodeLimits = field(default_factory=NodeLimits)
+    management_port: int | None = None  # of the HTTP API, on the hosts of `bind`; None for no API
 
 
 async def serve(configuration: Configuration) -> None:
@@ -67,20 +70,25 @@ async def serve(configuration: Configuration) -> None:
     storage.restore(broker, tick)
     try:
         listeners = await listen(tick, configuration)
+        management = await listen_for_management(configuration)
     except CannotListen as error:
         raise CannotStart(str(error)) from None
-    control = await open_control(configuration, tick, listeners, stopping)
+    urls = [listener.url for listener in listeners] + management.urls
+    control = await open_control(configuration, tick, listeners, urls, stopping)
     watch = alarm_watch(tick, configuration)
     log.info("Leveret %s (%s) on Python %s", __version__, description(), sys.version.split()[0])
     storage.report()
-    for listener in listeners:
-        log.info("listening on %s", listener.url)
+    for url in urls:
+        log.info("listening on %s", url)
     watch.start()
+    print(" ".join(["ready", listeners[0].url, *management.urls[:1]]), flush=True)
+    limits = configuration.memory_limit, disk_free_limit(configuration)
+    await management.serve(Node(broker, tick.begin, configuration.data_dir, urls, *limits))
     gc.freeze()  # what is there now stays: no need to look at it again and again
-    print(f"ready {listeners[0].url}", flush=True)
     await stopping.wait()
     log.info("stopping")
     watch.stop()
+    await management.close()
     for listener in listeners:
         listener.close()
     await say_goodbye(tick)
@@ -104,20 +112,30 @@ async def listen(tick: Tick, configuration: Configuration) -> list[Listener]:
 
 def alarm_watch(tick: Tick, configuration: Configuration) -> AlarmWatch:
     """The watch over memory and disk; a broker that keeps nothing on disk needs no room there."""
-    disk_free_limit = configuration.disk_free_limit
-    if disk_free_limit is None:
-        disk_free_limit = max(DEFAULT_DISK_FREE_LIMIT, 2 * configuration.segment_size)
     data_dir = None if configuration.ephemeral else configuration.data_dir
-    return AlarmWatch(tick, configuration.memory_limit, data_dir, disk_free_limit)
+    return AlarmWatch(tick, configuration.memory_limit, data_dir, disk_free_limit(configuration))
+
+
+def disk_free_limit(configuration: Configuration) -> int:
+    """How many octets have to be free for the data folder."""
+    if configuration.disk_free_limit is not None:
+        return configuration.disk_free_limit
+    return max(DEFAULT_DISK_FREE_LIMIT, 2 * configuration.segment_size)
+
+
+async def listen_for_management(configuration: Configuration) -> ManagementListeners:
+    """Open the sockets of the HTTP API, if there is to be one."""
+    if configuration.management_port is None:
+        return ManagementListeners([])
+    return await listen_http(configuration.bind, configuration.management_port)
 
 
 async def open_control(
-    configuration: Configuration, tick: Tick, listeners: list[Listener], stopping: asyncio.Event
+    configuration: Configuration, tick: Tick, listeners: list[Listener], urls: list[str], stopping: asyncio.Event
 ) -> ControlServer | None:
     """Open the control socket, if there is a data folder; CannotStart if that one is another broker's."""
     if configuration.data_dir is None:
         return None
-    urls = [listener.url for listener in listeners]
     control = ControlServer(tick.broker, stopping.set, configuration.data_dir, urls, tick.begin)
     try:
         await control.start()

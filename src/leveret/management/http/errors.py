@@ -2,25 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from leveret.amqp.reply_codes import ACCESS_REFUSED, NOT_ALLOWED, NOT_FOUND, AMQPError
 
+REALM: Final = "RabbitMQ Management"
 LINE_WIDTH: Final = 80  # of Erlang's printer
 
 
 class Refused(Exception):
     """A request that is answered with an error. The reason is JSON: mostly a text, sometimes a list.
 
-    Without an `error` the answer has no body. `close` ends the HTTP connection.
+    Without an `error` the answer has no body.
     """
 
-    def __init__(self, status: int, error: str, reason: object, close: bool = False) -> None:
+    def __init__(
+        self, status: int, error: str = "", reason: object = "", headers: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(status, error, reason)
         self.status: Final = status
         self.error: Final = error
         self.reason: Final = reason
-        self.close: Final = close
+        self.headers: Final = {} if headers is None else headers
+
+
+def malformed() -> Refused:
+    """400 for what is no HTTP as it should be."""
+    return Refused(400)
+
+
+def not_authenticated(reason: str = "") -> Refused:
+    """401 for somebody who is not known; without a reason they only have to say who they are."""
+    challenge = {"www-authenticate": f'Basic realm="{REALM}"'}
+    return Refused(401, "not_authorized" if reason else "", reason, challenge)
+
+
+def method_not_allowed(methods: Sequence[str]) -> Refused:
+    """405 for a method that is known, but not to what the path names."""
+    return Refused(405, headers={"allow": ", ".join(methods)})
 
 
 def bad_request(reason: object) -> Refused:
