@@ -12,7 +12,20 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from leveret.management.http import overview, vhosts
+from leveret.management.http import (
+    bindings,
+    channels,
+    connections,
+    consumers,
+    exchanges,
+    messages,
+    nodes,
+    overview,
+    permissions,
+    queues,
+    users,
+    vhosts,
+)
 from leveret.management.http.answers import Send, of_refusal, send_answer
 from leveret.management.http.call import Receive
 from leveret.management.http.errors import object_not_found
@@ -22,7 +35,17 @@ from leveret.management.node import Node
 # RabbitMQ's first match counts: what is named in a path goes before what is a part that may be anything.
 RESOURCES: Final[tuple[Resource, ...]] = (
     *overview.RESOURCES,
+    *queues.RESOURCES,
+    *exchanges.RESOURCES,
+    *messages.RESOURCES,
+    *bindings.RESOURCES,
+    *connections.RESOURCES,
+    *channels.RESOURCES,
+    *consumers.RESOURCES,
+    *nodes.RESOURCES,
     *vhosts.RESOURCES,
+    *users.RESOURCES,
+    *permissions.RESOURCES,
 )
 PREFIX: Final = "/api"
 

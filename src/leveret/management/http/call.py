@@ -78,11 +78,11 @@ class Call:
         return vhost
 
     def vhosts(self) -> Iterator[VirtualHost]:
-        """Those whose things are listed: the one that is named, or all that the user may use. Refused with 404."""
-        if self.vhost_name is not None:
-            yield self.vhost()
-            return
-        for vhost in list(self.broker.vhosts.values()):
+        """Those whose things are listed: the one that is named, or all, as far as the user may use them.
+
+        Refused with 404 if the one that is named is not there.
+        """
+        for vhost in [self.vhost()] if self.vhost_name is not None else list(self.broker.vhosts.values()):
             if is_administrator(self.user) or self.broker.permissions.find(self.user.name, vhost.name) is not None:
                 yield vhost
 

@@ -67,7 +67,7 @@ class List(Generic[Item]):
     async def answer(self, call: Call, items: Iterable[Item]) -> Answer:
         """The answer to a call for a list of these items. Refused for a page that is not there."""
         page = asked_page(call.query) if self.paged else None
-        found = list(items)
+        found = [item async for item in in_slices(items)]
         total = len(found)
         if page is not None:
             found = await self._filtered(call.broker, found, page)

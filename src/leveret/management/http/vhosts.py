@@ -106,6 +106,15 @@ async def delete_vhost(call: Call) -> None:
     await call.committed()
 
 
+async def start_vhost(call: Call) -> None:
+    """Start one on a node, where it runs already."""
+    vhost, node = call.argument("vhost"), call.argument("node")
+    if node != call.broker.node:
+        raise bad_request(f"Request to node {node} failed with nodedown")
+    if call.find_vhost() is None:
+        raise bad_request(f'Request to node {node} failed with {{no_such_vhost,<<"{vhost}">>}}')
+
+
 def vhost_exists(call: Call) -> bool:
     """Whether the virtual host that is named is there."""
     return call.find_vhost() is not None
@@ -122,4 +131,5 @@ def access_to_vhost(call: Call) -> None:
 RESOURCES: Final = (
     Resource("/vhosts", get=list_vhosts),
     Resource("/vhosts/{vhost}", access_to_vhost, vhost_exists, get=get_vhost, put=put_vhost, delete=delete_vhost),
+    Resource("/vhosts/{vhost}/start/{node}", administrator, post=start_vhost),
 )
