@@ -8,7 +8,7 @@ from typing import Final
 from leveret.amqp.reply_codes import ACCESS_REFUSED, NOT_ALLOWED, NOT_FOUND, AMQPError
 
 REALM: Final = "RabbitMQ Management"
-LINE_WIDTH: Final = 80  # of Erlang's printer
+LINE_WIDTH: Final = 78  # of a term that Erlang's printer leaves on one line
 
 
 class Refused(Exception):

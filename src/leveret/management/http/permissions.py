@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
 
 from leveret.broker.broker import NoSuchVirtualHost
-from leveret.broker.pattern import InvalidPattern
+from leveret.broker.pattern import InvalidPattern, Pattern
 from leveret.broker.permissions import Permission, TopicPermission
 from leveret.broker.users import NoSuchUser
 from leveret.management.http.access import administrator
@@ -86,21 +86,31 @@ async def delete_permission(call: Call) -> None:
     await change(call, call.broker.permissions.clear)
 
 
-async def change(call: Call, action: Callable[..., None], *values: Any) -> None:
+async def change(call: Call, action: Callable[..., None], *values: str) -> None:
     """Do something to the permissions of the user and the virtual host that are named."""
     call.begin_change()
     try:
         action(call.argument("user"), call.argument("vhost"), *values)
     except InvalidPattern as error:
-        raise invalid_pattern(error) from None
+        raise invalid_pattern(values, error) from None
     except (NoSuchUser, NoSuchVirtualHost):
         raise bad_request("vhost_or_user_not_found") from None
     await call.committed()
 
 
-def invalid_pattern(error: InvalidPattern) -> Refused:
-    """The error for what is no regular expression."""
-    return bad_request(["invalid_regexp", error.text, error.offset])
+def invalid_pattern(values: Sequence[str], error: InvalidPattern) -> Refused:
+    """The error for what is no regular expression, with the one of these that it is about."""
+    pattern = next((value for value in values if not is_pattern(value)), "")
+    return bad_request(["invalid_regexp", pattern, [error.text, error.offset]])
+
+
+def is_pattern(value: str) -> bool:
+    """Whether a text is a regular expression."""
+    try:
+        Pattern(value)
+    except InvalidPattern:
+        return False
+    return True
 
 
 # topic permissions
