@@ -8,7 +8,8 @@ an item may be gone when its turn comes; its columns can still be read.
 from __future__ import annotations
 
 import heapq
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from leveret.broker.broker import Broker
@@ -17,7 +18,7 @@ from leveret.management.http.answers import Answer, encoded, of_pieces
 from leveret.management.http.call import Call
 from leveret.management.http.columns import asked_for, dotted, extracted
 from leveret.management.http.errors import Refused, bad_request
-from leveret.management.http.slices import in_slices
+from leveret.management.http.slices import in_chunks, in_slices
 
 Item = TypeVar("Item")
 ListColumns: TypeAlias = Mapping[str, Callable[[Item, Broker], Any]]
@@ -25,7 +26,15 @@ ListColumns: TypeAlias = Mapping[str, Callable[[Item, Broker], Any]]
 BY_VHOST_AND_NAME: Final = ("vhost", "name")
 DEFAULT_PAGE_SIZE: Final = 100
 LARGEST_PAGE: Final = 500
-SORTED_AT_ONCE: Final = 500  # items, which takes less than a millisecond
+LOOKED_AT_AT_ONCE: Final = 200  # items, which takes less than a millisecond
+SHOWN_AT_ONCE: Final = 10  # likewise
+ALIKE: Final[tuple[set[type], ...]] = (
+    {str},
+    {int},
+    {float},
+    {int, float},
+    set(),
+)  # types whose values can be compared as they are
 PIECE: Final = 65536  # octets of JSON, about
 
 
@@ -37,21 +46,26 @@ ABSENT: Final = Absent()
 
 
 class Page:
-    """The part of a list that is asked for."""
+    """The part of a list that is asked for, and of which names."""
 
     def __init__(self, number: int, size: int, name: str, is_pattern: bool) -> None:
         self.number: Final = number
         self.size: Final = size
-        self.pattern: Final = case_blind(name) if is_pattern and name else None
-        self.name: Final = "" if is_pattern else name.lower()
+        self.begin: Final = (number - 1) * size
+        self.end: Final = number * size
+        self.filters: Final = name != ""
+        self._pattern: Final = case_blind(name) if is_pattern and name else None
+        self._name: Final = name.lower()
 
     def shows(self, name: str) -> bool:
         """Whether the item of that name is one of those that are asked for."""
-        return self.name in name.lower() if self.pattern is None else self.pattern.matches(name)
+        return self._name in name.lower() if self._pattern is None else self._pattern.matches(name)
 
-    def out_of_range(self, count: int) -> bool:
-        """Whether so many items don't reach to this page."""
-        return (self.number - 1) * self.size > count
+    def check(self, count: int) -> None:
+        """Refused if so many items don't reach to this page."""
+        if self.begin > count:
+            reason = f"Page out of range, page: {self.number} page size: {self.size}, len: {count}"
+            raise Refused(400, "page_out_of_range", reason)
 
 
 class List(Generic[Item]):
@@ -67,70 +81,78 @@ class List(Generic[Item]):
     async def answer(self, call: Call, items: Iterable[Item]) -> Answer:
         """The answer to a call for a list of these items. Refused for a page that is not there."""
         page = asked_page(call.query) if self.paged else None
-        found = [item async for item in in_slices(items)]
-        total = len(found)
-        if page is not None:
-            found = await self._filtered(call.broker, found, page)
-        ordered = await self._sorted(call, found)
+        found = [chunk async for chunk in in_slices(in_chunks(items, LOOKED_AT_AT_ONCE))]
         if page is None:
-            return of_pieces([piece async for piece in self._pieces(call, ordered, "[", "]")])
-        if page.out_of_range(len(ordered)):
-            reason = f"Page out of range, page: {page.number} page size: {page.size}, len: {len(ordered)}"
-            raise Refused(400, "page_out_of_range", reason)
-        shown = ordered[(page.number - 1) * page.size : page.number * page.size]
-        begin = f'{{"filtered_count":{len(ordered)},"item_count":{len(shown)},"items":['
-        pages = -(-len(ordered) // page.size)
-        end = f'],"page":{page.number},"page_count":{pages},"page_size":{page.size},"total_count":{total}}}'
+            return of_pieces([piece async for piece in self._pieces(call, await self._ordered(call, found), "[", "]")])
+        total = sum(map(len, found))
+        if page.filters:
+            name, broker = self.columns["name"], call.broker
+            found = [[item for item in chunk if page.shows(name(item, broker))] async for chunk in in_slices(found)]
+        count = sum(map(len, found))
+        page.check(count)
+        shown = islice(await self._ordered(call, found), page.begin, page.end)
+        size = max(0, min(count, page.end) - page.begin)
+        begin = f'{{"filtered_count":{count},"item_count":{size},"items":['
+        end = (
+            f'],"page":{page.number},"page_count":{-(-count // page.size)},"page_size":{page.size},'
+            f'"total_count":{total}}}'
+        )
         return of_pieces([piece async for piece in self._pieces(call, shown, begin, end)])
 
     def row(self, item: Item, broker: Broker) -> dict[str, Any]:
         """All that is said of one item."""
         return present({name: column(item, broker) for name, column in self.columns.items()})
 
-    async def _filtered(self, broker: Broker, items: Sequence[Item], page: Page) -> list[Item]:
-        name = self.columns["name"]
-        return [item async for item in in_slices(items) if page.shows(name(item, broker))]
+    async def _ordered(self, call: Call, chunks: Sequence[list[Item]]) -> Iterator[Item]:
+        """The items in the order that is asked for. Chunks are sorted, and merged as far as somebody takes items."""
+        asked = call.query.get("sort")
+        if asked == "":
+            return chain.from_iterable(chunks)
+        columns = [await self._values(call.broker, chunks, path) for path in self._sorting(asked)]
+        positions = range(sum(map(len, chunks)))
+        backwards = call.is_set("sort_reverse")
+        parts: list[list[tuple[Any, ...]]] = []
+        at = 0
+        async for chunk in in_slices(chunks):
+            keys = [column[at : at + len(chunk)] for column in columns]
+            parts.append(sorted(zip(*keys, positions[at : at + len(chunk)], chunk, strict=True), reverse=backwards))
+            at += len(chunk)
+        return (row[-1] for row in heapq.merge(*parts, reverse=backwards))
 
-    async def _sorted(self, call: Call, items: Sequence[Item]) -> list[Item]:
-        """The items in the order that is asked for: by parts, which are then merged."""
-        asked = call.query.get("sort") or None
-        if call.query.get("sort") == "":
-            return list(items)
-        paths = [name.split(".") for name in ([asked] if asked else []) + list(self.sorted_by)]
-        extractors = [(self.columns[path[0]], path[1:]) for path in paths if path[0] in self.columns]
-        broker = call.broker
-        keyed: list[tuple[list[tuple[int, Any]], int, Item]] = []
-        position = 0
-        async for item in in_slices(items):
-            key = [sort_key(dotted(extract(item, broker), path)) for extract, path in extractors]
-            keyed.append((key, position, item))
-            position += 1
-        parts = [
-            sorted(keyed[at : at + SORTED_AT_ONCE]) async for at in in_slices(range(0, len(keyed), SORTED_AT_ONCE))
-        ]
-        merged = parts[0] if len(parts) == 1 else heapq.merge(*parts)
-        result = [item async for _, _, item in in_slices(merged)]
-        return result[::-1] if call.is_set("sort_reverse") else result
+    def _sorting(self, asked: str | None) -> list[list[str]]:
+        """By what to sort, as names that lead to it. What no item has makes no difference."""
+        paths = [name.split(".") for name in dict.fromkeys([asked, *self.sorted_by] if asked else self.sorted_by)]
+        return [path for path in paths if path[0] in self.columns]
 
-    async def _pieces(self, call: Call, items: Sequence[Item], begin: str, end: str) -> AsyncIterator[bytes]:
+    async def _values(self, broker: Broker, chunks: Sequence[list[Item]], path: Sequence[str]) -> list[Any]:
+        """What each item is sorted by, such that any two can be compared."""
+        extract, below = self.columns[path[0]], path[1:]
+        values: list[Any] = []
+        async for chunk in in_slices(chunks):
+            found = [extract(item, broker) for item in chunk]
+            values += [dotted(value, below) for value in found] if below else found
+        kinds = set(map(type, values))
+        return values if kinds in ALIKE else [sort_key(value) for value in values]
+
+    async def _pieces(self, call: Call, items: Iterable[Item], begin: str, end: str) -> AsyncIterator[bytes]:
         broker = call.broker
         columns = asked_for(call.query)
         shown = [(name, extract) for name, extract in self.columns.items() if columns is None or name in columns]
-        gathered = [begin]
+        gathered: list[str] = []
         size = 0
-        separator = ""
-        async for item in in_slices(items):
-            row: Any = present({name: extract(item, broker) for name, extract in shown})
-            text = encoded(row if columns is None else extracted(row, columns))
-            gathered.append(separator + text)
-            separator = ","
-            size += len(text)
+        async for chunk in in_slices(in_chunks(items, SHOWN_AT_ONCE)):
+            for item in chunk:
+                row: Any = present({name: extract(item, broker) for name, extract in shown})
+                gathered.append(encoded(row if columns is None else extracted(row, columns)))
+                size += len(gathered[-1])
             if size >= PIECE:
-                yield "".join(gathered).encode()
+                yield (begin + ",".join(gathered)).encode()
+                begin = ","
                 gathered.clear()
                 size = 0
-        gathered.append(end)
-        yield "".join(gathered).encode()
+        if not gathered and begin == ",":
+            begin = ""
+        yield (begin + ",".join(gathered) + end).encode()
 
 
 def present(row: dict[str, Any]) -> dict[str, Any]:

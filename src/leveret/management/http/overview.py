@@ -14,7 +14,7 @@ from leveret.management.http.access import is_monitor
 from leveret.management.http.call import Call
 from leveret.management.http.listeners import contexts, listeners
 from leveret.management.http.resource import Resource
-from leveret.management.http.slices import in_slices
+from leveret.management.http.slices import in_chunks, in_slices
 
 EXCHANGE_TYPES: Final = {
     "direct": "AMQP direct exchange, as per the AMQP specification",
@@ -26,6 +26,7 @@ EXCHANGE_TYPES: Final = {
     "x-random": "Randomly picks a binding (queue) to route via (to).",
     "x-recent-history": "Recent History Exchange.",
 }
+COUNTED_AT_ONCE: Final = 500  # queues, which takes a quarter of a millisecond
 
 
 async def whoami(call: Call) -> object:
@@ -100,9 +101,9 @@ def consumer_count(vhost: VirtualHost) -> int:
 async def message_totals(queues: Iterable[Queue]) -> dict[str, int]:
     """The messages of these queues together."""
     ready = unacked = 0
-    async for queue in in_slices(queues):
-        ready += queue.ready_count()
-        unacked += int(queue.unacked)
+    async for chunk in in_slices(in_chunks(queues, COUNTED_AT_ONCE)):
+        ready += sum([queue.ready_count() for queue in chunk])
+        unacked += sum([int(queue.unacked) for queue in chunk])
     return {"messages": ready + unacked, "messages_ready": ready, "messages_unacknowledged": unacked}
 
 

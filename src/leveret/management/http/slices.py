@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
+from itertools import islice
 from typing import Final, TypeVar
 
 Item = TypeVar("Item")
@@ -12,7 +13,10 @@ SLICE: Final = 0.002  # seconds
 
 
 async def in_slices(items: Iterable[Item]) -> AsyncIterator[Item]:
-    """The items one by one; the broker works in between. What is listed may be gone by then."""
+    """The items one by one, each of which should take well below a millisecond; the broker works in between.
+
+    What is listed may be gone when its turn comes.
+    """
     loop = asyncio.get_running_loop()
     until = loop.time() + SLICE
     for item in items:
@@ -20,3 +24,10 @@ async def in_slices(items: Iterable[Item]) -> AsyncIterator[Item]:
         if loop.time() >= until:
             await asyncio.sleep(0)
             until = loop.time() + SLICE
+
+
+def in_chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """The items, so many at once: going over a list is faster than over one by one in slices."""
+    iterator = iter(items)
+    while chunk := list(islice(iterator, size)):
+        yield chunk
