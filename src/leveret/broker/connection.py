@@ -87,6 +87,7 @@ class Connection(Output):
         self.connected_at: Final = broker.wall_clock()
         self.state = EXPECT_HEADER
         self.user = ""
+        self.auth_mechanism = ""
         self.vhost: VirtualHost | None = None
         self.client_properties: Table = {}
         self.channel_max = 0

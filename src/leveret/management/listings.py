@@ -320,7 +320,7 @@ CONNECTIONS: Final[dict[str, Callable[[Connection, Broker], Value]]] = {
     "state": lambda connection, broker: STATE_NAMES[connection.state],
     "channels": lambda connection, broker: len(connection.channels),
     "protocol": lambda connection, broker: None if connection.state == EXPECT_HEADER else PROTOCOL,
-    "auth_mechanism": nothing,
+    "auth_mechanism": lambda connection, broker: connection.auth_mechanism or None,
     "user": lambda connection, broker: connection.user,
     "vhost": lambda connection, broker: None if connection.vhost is None else connection.vhost.name,
     "container_id": nothing,
