@@ -238,9 +238,8 @@ class Connection(Output):
             self.blocked = True
             alarms.tell_blocked(self)
             return True
-        return (
-            self.waiting or self.pending_output() > OUTPUT_FULL
-        )  # one read may hold thousands of requests for large messages
+        # One read may hold thousands of requests for large messages.
+        return self.waiting or self.pending_output() > OUTPUT_FULL
 
     def _content(self, data: bytes, at: i64, end: i64, number: i64, channel: Channel, route: Route) -> i64:
         """Publish the content at `at` if it lies whole in data; else leave its frames to come one by one."""
