@@ -14,6 +14,8 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from mypy_extensions import mypyc_attr
+
 from leveret.amqp.field_table import decode_table
 from leveret.amqp.reply_codes import AMQPError
 from leveret.broker.users import Secret
@@ -157,6 +159,7 @@ class PasswordCheck:
             self._done(user, "")
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class SlowWork:
     """Does what takes long: here at once; a server does it in a thread."""
 

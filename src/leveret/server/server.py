@@ -29,6 +29,7 @@ from leveret.server.control import CannotControl, ControlServer
 from leveret.server.limits import most_clients
 from leveret.server.listener import CannotListen, Listener, listen_tcp, listen_unix
 from leveret.server.management import ManagementListeners, listen_http
+from leveret.server.slow_work import WorkInThreads
 from leveret.server.storage import CannotStart, open_storage
 from leveret.server.tick import Tick
 from leveret.store.segment import SEGMENT_SIZE
@@ -67,6 +68,7 @@ async def serve(configuration: Configuration) -> None:
     node = f"leveret@{socket.gethostname()}"
     broker = Broker(__version__, node, time.time, os.urandom, storage.store, configuration.limits)
     tick = Tick(broker, loop, most_clients())
+    broker.slow_work = WorkInThreads(tick)
     storage.restore(broker, tick)
     try:
         listeners = await listen(tick, configuration)
