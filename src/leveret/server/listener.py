@@ -133,7 +133,8 @@ async def open_sockets(host: str, port: int) -> list[socket.socket]:
 
 def tcp_socket(family: int, address: tuple[object, ...]) -> socket.socket:
     """A listening TCP socket; an IPv6 wildcard takes IPv4 clients too."""
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    # the protocol has to be named: asyncio turns off delays for sockets that say they are TCP
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
