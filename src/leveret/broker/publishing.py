@@ -63,7 +63,7 @@ def publish(channel: Channel, route: Route, content: bytes) -> None:
     persistent = flags != 0 and content[PROPERTIES_AT] == PERSISTENT
     connection = channel.connection
     message = Message(route.address, content, connection.frame_max, persistent, connection.broker.timers.time_ms)
-    take_in(channel, message, route.queues, route.mandatory, None)
+    take_in(channel, route, message, route.queues, None)
 
 
 def publish_with_properties(channel: Channel, route: Route, content: bytes, flags: i64) -> None:
@@ -91,16 +91,19 @@ def publish_with_properties(channel: Channel, route: Route, content: bytes, flag
     message = Message(address, content, connection.frame_max, persistent, time_ms, expiration)
     if keys is not None and properties is not None and (route.each_message or len(keys) > 1):
         queues = connection.vhost_opened().route(route.exchange, keys, properties, message)[0]
-    take_in(channel, message, queues, route.mandatory, keys)
+    take_in(channel, route, message, queues, keys)
 
 
-def take_in(channel: Channel, message: Message, queues: list[Queue], mandatory: bool, keys: list[str] | None) -> None:
+def take_in(channel: Channel, route: Route, message: Message, queues: list[Queue], keys: list[str] | None) -> None:
     """Keep a message for the commit, or put it into its queues. `keys` are its routing keys, if it has several."""
+    channel.traffic.publish += 1
+    route.exchange.publish_in += 1
+    route.exchange.publish_out += len(queues)
     if channel.transaction is not None:
         names = {queue.name: None for queue in queues}
         if message.address.exchange == "":
             names.update(dict.fromkeys(keys or [message.address.routing_key]))
-        channel.transaction.publish(message, list(names), mandatory)
+        channel.transaction.publish(message, list(names), route.mandatory)
         return
     store = channel.connection.broker.store
     stored = store.keeps and must_survive(message, queues)
@@ -117,8 +120,11 @@ def take_in(channel: Channel, message: Message, queues: list[Queue], mandatory: 
             channel.connection.outran_consumers = True
     if refused and channel.confirming:
         channel.refuse_publish()
-    if not queues and mandatory:
-        return_message(channel, message)
+    if not queues:
+        if route.mandatory:
+            return_message(channel, message)
+        else:
+            channel.traffic.drop_unroutable += 1
 
 
 def must_survive(message: Message, queues: list[Queue]) -> bool:
@@ -204,6 +210,7 @@ def rewritten(channel: Channel, content: bytes, properties: BasicProperties) -> 
 
 def return_message(channel: Channel, message: Message) -> None:
     """Send a mandatory message back that went to no queue (basic.return 312)."""
+    channel.traffic.return_unroutable += 1
     address = message.address
     channel.send(BasicReturn(NO_ROUTE, "NO_ROUTE", address.exchange, address.routing_key))
     write_content(channel, message)
