@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Final, TypeVar
+
+from leveret.broker.vhost import VirtualHost
 
 Item = TypeVar("Item")
 
@@ -19,4 +21,15 @@ async def in_slices(items: Iterable[Item]) -> AsyncIterator[Item]:
         yield item
         if loop.time() >= until:
             await asyncio.sleep(0)
+            until = loop.time() + SLICE
+
+
+async def reapplied(vhost: VirtualHost, begin_tick: Callable[[], None]) -> None:
+    """The policies of a virtual host have changed: they apply to everything in it when this returns."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + SLICE
+    for _ in vhost.reapply_policies():
+        if loop.time() >= until:
+            await asyncio.sleep(0)
+            begin_tick()
             until = loop.time() + SLICE
