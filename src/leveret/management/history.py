@@ -81,20 +81,33 @@ class History:
         self._packed: Final = packed(len(names))
         self._rows: Final = [Row(distance) for distance in distances]
         self.seen = 0  # the number of the last round in which it was there
+        self.changed_at = 0  # when they were first seen as they are now
+        self._latest = b""
 
     def add(self, time: int, values: Sequence[int]) -> None:
         """Keep what the counters are now."""
         sample = self._packed.pack(*values)
+        if sample != self._latest:
+            self._latest = sample
+            self.changed_at = time
         for row in self._rows:
             row.add(time, sample)
 
-    def details(self, name: str, now: int, asked: Range | None) -> dict[str, object]:
-        """What RabbitMQ says in `<name>_details`: the rate by the last two samples, or by those that are asked for."""
+    def rates(self) -> dict[str, float]:
+        """How much each counter comes up in a second, by the last two samples."""
+        row = self._rows[0]
+        if len(row.times) < 2 or row.samples[-1] == row.samples[-2]:
+            return dict.fromkeys(self.names, 0.0)
+        seconds = (row.times[-1] - row.times[-2]) / SECOND
+        pairs = zip(self._packed.unpack(row.samples[-1]), self._packed.unpack(row.samples[-2]), strict=True)
+        # messages may become less, what is counted not
+        return dict(zip(self.names, [max(last - before, 0) / seconds for last, before in pairs], strict=True))
+
+    def details(self, name: str, now: int, asked: Range) -> dict[str, object]:
+        """What RabbitMQ says in `<name>_details`, by the samples that are asked for."""
         at = self.names.index(name)
         row = self._row(asked)
         values = [self._packed.unpack(sample)[at] for sample in row.samples]
-        if asked is None:
-            return {"rate": last_rate(row.times, values)}
         samples = stepped(list(row.times), values, now, asked)
         newest = samples[0]["sample"]
         before = samples[min(1, len(samples) - 1)]["sample"]
@@ -106,10 +119,8 @@ class History:
             "samples": samples,
         }
 
-    def _row(self, asked: Range | None) -> Row:
+    def _row(self, asked: Range) -> Row:
         """The finest samples that go back as far as is asked for. Who asks for more than is kept has it kept."""
-        if asked is None:
-            return self._rows[0]
         for row in self._rows:
             if row.keep >= asked.age:
                 return row
@@ -117,13 +128,6 @@ class History:
         if len(self._rows) == 1:
             last.keep = min(asked.age, LONGEST_OF_THINGS)
         return last
-
-
-def last_rate(times: Sequence[int], values: Sequence[int]) -> float:
-    """How much comes up in a second, by the last two samples. Messages may become less, what is counted not."""
-    if len(values) < 2 or times[-1] == times[-2]:
-        return 0.0
-    return max(values[-1] - values[-2], 0) * SECOND / (times[-1] - times[-2])
 
 
 def stepped(times: Sequence[int], values: Sequence[int], now: int, asked: Range) -> list[dict[str, int]]:

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
 
 from leveret.broker.broker import Broker
@@ -77,8 +78,10 @@ class Rates:
             counters = dict(zip(OF_TRAFFIC, traffic_of(thing), strict=True))
         if isinstance(thing, Queue):
             counters = {name: value for name, value in counters.items() if name not in NOT_OF_QUEUES}
-        stats = self._with_details(thing, counters, query, "msg_rates")
-        return stats if any(counters.values()) else None
+        if not any(counters.values()):
+            self._ask()
+            return None
+        return self._with_details(thing, counters, query, "msg_rates")
 
     def lengths(self, thing: Broker | VirtualHost | Queue, ready: int, unacked: int, query: Query) -> Stats:
         """`messages`, `messages_ready` and `messages_unacknowledged`, which the caller has counted."""
@@ -96,12 +99,26 @@ class Rates:
         counters = dict(zip(CHURN, churn_of(self._broker), strict=True))
         return self._with_details(self._broker, counters, query, "msg_rates")
 
+    def idle_since(self, thing: Queue | Channel) -> str | None:
+        """Since when nothing has happened to the messages there, None if that is not known."""
+        history = self._histories.get(thing)
+        if history is None or history.changed_at >= self._time:
+            return None
+        return datetime.fromtimestamp(history.changed_at / 1000, UTC).isoformat(timespec="milliseconds")
+
     def _with_details(self, thing: Thing, counters: Mapping[str, int], query: Query, kind: str) -> Stats:
         self._ask()
-        history = self._histories.get(thing) or History(names_of(thing))
-        asked = asked_range(query, kind)
-        now = milliseconds()
+        history = self._histories.get(thing)
+        asked = asked_range(query, kind) if query else None
         stats: Stats = {}
+        if asked is None:
+            rates = {} if history is None else history.rates()
+            for name, value in counters.items():
+                stats[name] = value
+                stats[f"{name}_details"] = {"rate": rates.get(name, 0.0)}
+            return stats
+        history = history or History(names_of(thing))
+        now = milliseconds()
         for name, value in counters.items():
             stats[name] = value
             stats[f"{name}_details"] = history.details(name, now, asked)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 from leveret.broker.broker import Broker
 from leveret.broker.channel import Channel
@@ -46,6 +46,18 @@ def state(channel: Channel, _broker: Broker) -> str:
     return "closing" if channel.closing or channel.connection.state != RUNNING else "running"
 
 
+def statistics(channel: Channel, call: Call) -> dict[str, Any]:
+    """Rates and traffic of a channel."""
+    stats: dict[str, Any] = {}
+    message_stats = call.node.rates.message_stats(channel, call.query)
+    if message_stats is not None:
+        stats["message_stats"] = message_stats
+    idle_since = call.node.rates.idle_since(channel)
+    if idle_since is not None:
+        stats["idle_since"] = idle_since
+    return stats
+
+
 COLUMNS: Final[ListColumns[Channel]] = {
     **{name: LISTED[name] for name in UNCHANGED},
     "connection_details": lambda channel, broker: connection_details(channel.connection),
@@ -54,7 +66,7 @@ COLUMNS: Final[ListColumns[Channel]] = {
     "state": state,
     "user_who_performed_action": lambda channel, broker: channel.connection.user,
 }
-CHANNELS: Final = List(COLUMNS)
+CHANNELS: Final = List(COLUMNS, statistics=statistics)
 
 
 def channels_of(call: Call) -> Iterator[Channel]:
@@ -109,8 +121,8 @@ async def get_channel(call: Call) -> object:
     channel = find_channel(call)
     if channel is None:
         raise object_not_found()
-    row = CHANNELS.row(channel, call.broker)
-    consumers = [CONSUMERS.row(consumer, call.broker) for consumer in list(channel.consumers.values())]
+    row = CHANNELS.row(channel, call)
+    consumers = [CONSUMERS.row(consumer, call) for consumer in list(channel.consumers.values())]
     # by exchange and by queue, which RabbitMQ shows with detailed rates alone
     return {**row, "consumer_details": consumers, "deliveries": [], "publishes": []}
 

@@ -67,7 +67,7 @@ COLUMNS: Final[ListColumns[Connection]] = {
     "user_who_performed_action": lambda connection, broker: connection.user,
 }
 SHORT: Final[ListColumns[Connection]] = {name: COLUMNS[name] for name in ("name", "vhost", "user", "node")}
-CONNECTIONS: Final = List(COLUMNS)
+CONNECTIONS: Final = List(COLUMNS, statistics=lambda connection, call: call.node.rates.octets(connection, call.query))
 SHORTLY: Final = List(SHORT, paged=False)
 
 
@@ -139,7 +139,7 @@ async def list_of_vhost(call: Call) -> object:
 
 async def get_connection(call: Call) -> object:
     """One connection."""
-    return CONNECTIONS.row(connection_of(call), call.broker)
+    return CONNECTIONS.row(connection_of(call), call)
 
 
 async def delete_connection(call: Call) -> None:

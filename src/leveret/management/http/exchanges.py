@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 from leveret.amqp.methods import ExchangeDeclare, ExchangeDelete
 from leveret.broker import exchange_methods
@@ -26,6 +26,12 @@ class Placed:
         self.exchange: Final = exchange
 
 
+def statistics(item: Placed, call: Call) -> dict[str, Any]:
+    """Rates and traffic of an exchange."""
+    stats = call.node.rates.message_stats(item.exchange, call.query)
+    return {} if stats is None else {"message_stats": stats}
+
+
 COLUMNS: Final[ListColumns[Placed]] = {
     "arguments": lambda item, broker: plain_table(item.exchange.arguments),
     "auto_delete": lambda item, broker: item.exchange.auto_delete,
@@ -36,7 +42,7 @@ COLUMNS: Final[ListColumns[Placed]] = {
     "type": lambda item, broker: item.exchange.type_name,
     "vhost": lambda item, broker: item.vhost,
 }
-EXCHANGES: Final = List(COLUMNS)
+EXCHANGES: Final = List(COLUMNS, statistics=statistics)
 
 
 def exchanges_of(call: Call) -> Iterator[Placed]:
@@ -73,7 +79,7 @@ def exchange_of(call: Call) -> Exchange:
 
 async def get_exchange(call: Call) -> object:
     """One exchange."""
-    row = EXCHANGES.row(Placed(call.vhost().name, exchange_of(call)), call.broker)
+    row = EXCHANGES.row(Placed(call.vhost().name, exchange_of(call)), call)
     return {**row, "incoming": [], "outgoing": []}  # by channel and queue, which RabbitMQ shows with detailed rates
 
 

@@ -42,6 +42,15 @@ def metadata(vhost: VirtualHost) -> dict[str, object]:
     }
 
 
+def statistics(item: Counted, call: Call) -> dict[str, Any]:
+    """Rates and traffic of a virtual host."""
+    rates, query = call.node.rates, call.query
+    messages = item.messages["messages_ready"], item.messages["messages_unacknowledged"]
+    stats = {**rates.lengths(item.vhost, *messages, query), **rates.octets(item.vhost, query)}
+    message_stats = rates.message_stats(item.vhost, query)
+    return stats if message_stats is None else {**stats, "message_stats": message_stats}
+
+
 COLUMNS: Final[ListColumns[Counted]] = {
     "name": lambda item, broker: item.vhost.name,
     "description": lambda item, broker: item.vhost.description,
@@ -54,7 +63,7 @@ COLUMNS: Final[ListColumns[Counted]] = {
     "messages_ready": lambda item, broker: item.messages["messages_ready"],
     "messages_unacknowledged": lambda item, broker: item.messages["messages_unacknowledged"],
 }
-VHOSTS: Final = List(COLUMNS, ["name"])
+VHOSTS: Final = List(COLUMNS, ["name"], statistics=statistics)
 
 
 async def list_vhosts(call: Call) -> object:
@@ -64,7 +73,7 @@ async def list_vhosts(call: Call) -> object:
 
 async def get_vhost(call: Call) -> object:
     """One of them."""
-    return VHOSTS.row(await counted(call.vhost()), call.broker)
+    return VHOSTS.row(await counted(call.vhost()), call)
 
 
 async def put_vhost(call: Call) -> None:
