@@ -51,8 +51,27 @@ def parser() -> OneLineParser:
         help="address or host name to listen on, may be given more than once (default: 127.0.0.1)",
     )
     serve.add_argument("--port", type=port_number, default=5672, help="TCP port, 0 for a free one (default: 5672)")
+    serve.add_argument(
+        "--management-port",
+        type=management_port,
+        default=15672,
+        metavar="PORT|none",
+        help="TCP port of the HTTP API, 0 for a free one, none for no API (default: 15672)",
+    )
     serve.add_argument("--unix-socket", type=Path, metavar="PATH", help="listen on this Unix socket as well")
     add_data_options(serve)
+    serve.add_argument(
+        "--load-definitions",
+        type=Path,
+        metavar="PATH",
+        help="take in definitions from this file, or from the files of this folder, before serving; "
+        "a new broker then has its users from there, and no guest",
+    )
+    serve.add_argument(
+        "--skip-if-unchanged",
+        action="store_true",
+        help="don't load definitions again that were the last to be loaded",
+    )
     add_limits(serve)
     serve.add_argument(
         "--redeclare",
@@ -126,6 +145,11 @@ def port_number(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number between 0 and 65535")
     return int(text)
+
+
+def management_port(text: str) -> int | None:
+    """A TCP port, or none."""
+    return None if text == "none" else port_number(text)
 
 
 def sync_mode(text: str) -> str:
@@ -206,6 +230,7 @@ def run_server(arguments: argparse.Namespace) -> int:
     configuration = Configuration(
         bind=tuple(arguments.bind or ("127.0.0.1",)),
         port=arguments.port,
+        management_port=arguments.management_port,
         unix_socket=arguments.unix_socket,
         data_dir=data_dir(arguments),
         ephemeral=arguments.ephemeral,
@@ -214,6 +239,8 @@ def run_server(arguments: argparse.Namespace) -> int:
         sync=arguments.sync,
         segment_size=arguments.segment_size,
         redeclare=arguments.redeclare,
+        load_definitions=arguments.load_definitions,
+        skip_if_unchanged=arguments.skip_if_unchanged,
         limits=NodeLimits(**{name: getattr(arguments, name) for name, _, _ in LIMITS}),
     )
     try:
