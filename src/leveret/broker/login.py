@@ -28,6 +28,10 @@ MECHANISMS: Final = b"PLAIN AMQPLAIN"
 FREE_FAILURES: Final = 3  # as many as somebody who mistypes a password may need
 FIRST_DELAY: Final = 0.25  # seconds before the attempt behind those; doubled by each further failure
 LONGEST_DELAY: Final = 4.0  # seconds; well below the handshake timeout
+BLANK_PASSWORD: Final = (  # RabbitMQ's words, as far as they are true here
+    " attempted to log in with a blank password, which is prohibited by the internal authN backend. "
+    "Change the password for the user to be non-blank."
+)
 FORGOTTEN_AFTER: Final = 60.0  # seconds without a failure
 FAILURES_KEPT: Final = 10_000  # names and addresses, so that strangers can't fill the memory
 
@@ -148,7 +152,8 @@ class PasswordCheck:
         secret = self._secret
         if not self._right or user is None or secret is None or user.password_hash != secret.password_hash:
             broker.failed_logins.failed(self._name, self._address, broker.timers.now)
-            self._done(None, f"user '{self._name}' - invalid credentials")
+            blank = BLANK_PASSWORD if self._password == b"" else " - invalid credentials"
+            self._done(None, f"user '{self._name}'{blank}")
             return
         broker.failed_logins.succeeded(self._name, self._address)
         if self._name in broker.users.loopback_only and not self._from_loopback:
