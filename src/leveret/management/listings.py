@@ -27,9 +27,13 @@ from leveret.broker.consumer import Consumer
 from leveret.broker.exchange.base import Exchange
 from leveret.broker.limits import Usage
 from leveret.broker.message import Message
+from leveret.broker.permissions import Permission, TopicPermission
 from leveret.broker.policy import Policy, definition_of
 from leveret.broker.policy_definition import effective_definition
 from leveret.broker.queue import Queue
+from leveret.broker.users import User
+from leveret.broker.vhost import VirtualHost
+from leveret.management import access_listings
 
 Value: TypeAlias = str | int | float | bool | list[str] | list[tuple[str, str | int]] | tuple[int, ...] | Table | None
 Item = TypeVar("Item")
@@ -47,7 +51,7 @@ class Listing(Generic[Item]):
     def __init__(
         self,
         items: Callable[[Broker, str], Iterator[Item]],
-        columns: dict[str, Callable[[Item, Broker], Value]],
+        columns: Mapping[str, Callable[[Item, Broker], Value]],
     ) -> None:
         self.items: Final = items
         self.columns: Final = columns
@@ -397,6 +401,10 @@ AnyListing: TypeAlias = (
     | Listing[Consumer]
     | Listing[tuple[str, Policy]]
     | Listing[tuple[str, Usage]]
+    | Listing[User]
+    | Listing[VirtualHost]
+    | Listing[Permission]
+    | Listing[TopicPermission]
 )
 LISTINGS: Final[dict[str, AnyListing]] = {
     "queues": Listing(queues, QUEUES),
@@ -409,4 +417,10 @@ LISTINGS: Final[dict[str, AnyListing]] = {
     "operator_policies": Listing(operator_policies, POLICIES),
     "vhost_limits": Listing(vhost_limits, VHOST_LIMITS),
     "user_limits": Listing(user_limits, USER_LIMITS),
+    "users": Listing(access_listings.users, access_listings.USERS),
+    "vhosts": Listing(access_listings.vhosts, access_listings.VHOSTS),
+    "permissions": Listing(access_listings.permissions, access_listings.PERMISSIONS),
+    "user_permissions": Listing(access_listings.user_permissions, access_listings.PERMISSIONS),
+    "topic_permissions": Listing(access_listings.topic_permissions, access_listings.TOPIC_PERMISSIONS),
+    "user_topic_permissions": Listing(access_listings.user_topic_permissions, access_listings.TOPIC_PERMISSIONS),
 }

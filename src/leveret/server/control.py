@@ -39,14 +39,18 @@ from leveret.management.columns import DEFAULT_COLUMNS, unsupported
 from leveret.management.control_socket import NAME, REQUEST_LIMIT, AddressTooLong, address
 from leveret.management.listings import LISTINGS, Value
 from leveret.management.status import node_status
-from leveret.server.control_changes import SLICE, BadRequest, ChangeRefused, Changes, no_such_vhost
+from leveret.server.control_access import authenticate
+from leveret.server.control_changes import SLICE, Changes
+from leveret.server.control_request import BadRequest, ChangeRefused, no_such_user, no_such_vhost, text_of
 
 log: Final = logging.getLogger("leveret.control")
 
 PATIENCE: Final = 30.0  # seconds for a client to send its next request, or to take a piece of the answer
 BACKLOG: Final = 16
 MOST_COLUMNS: Final = 256
-OF_VHOST_THAT_MUST_BE: Final = ("policies", "operator_policies")  # the others of RabbitMQ's lists are just empty
+# The others of RabbitMQ's lists are just empty if there is no such virtual host.
+OF_VHOST_THAT_MUST_BE: Final = ("policies", "operator_policies", "permissions", "topic_permissions")
+OF_USER: Final = ("user_permissions", "user_topic_permissions")
 CREDENTIALS: Final = struct.Struct("iii")  # struct ucred: process, user, group
 
 
@@ -74,6 +78,7 @@ class ControlServer:
         self._listeners: Final = listeners
         self._on_stop: Final = on_stop
         self._changes: Final = Changes(broker, begin_tick)
+        self._begin_tick: Final = begin_tick
         self._tasks: Final[set[asyncio.Task[None]]] = set()
         self._stoppers: Final[list[socket.socket]] = []  # open to the end of the process, which is what they wait for
         self._folder = -1
@@ -215,6 +220,9 @@ class ControlServer:
                 self._on_stop()
         elif command.startswith("list_") and command.removeprefix("list_") in LISTINGS:
             await self._list(sock, command.removeprefix("list_"), request)
+        elif command == "authenticate_user":
+            await authenticate(self.broker, self._begin_tick, request)
+            await send(sock, {"done": {"node": self.broker.node}})
         elif self._changes.has(command):
             await self._changes.make(command, request)
             await send(sock, {"done": {"node": self.broker.node}})
@@ -230,11 +238,16 @@ class ControlServer:
             raise BadRequest(f"unknown columns: {','.join(wrong)[:256]}")
         if kind in OF_VHOST_THAT_MUST_BE and vhost not in self.broker.vhosts:
             raise no_such_vhost(vhost)
+        of = vhost
+        if kind in OF_USER:
+            of = text_of(request, "user")
+            if self.broker.users.find(of) is None:
+                raise ChangeRefused(no_such_user(of))
         loop = asyncio.get_running_loop()
         pieces = [f'{{"columns":{encoded(columns)},"rows":[']
         separator = ""
         until = loop.time() + SLICE
-        for row in LISTINGS[kind].rows(self.broker, vhost, columns):
+        for row in LISTINGS[kind].rows(self.broker, of, columns):
             pieces.append(separator + encoded([cell(value) for value in row]))
             separator = ","
             if loop.time() >= until:

@@ -27,6 +27,7 @@ from leveret.server.alarms import DEFAULT_DISK_FREE_LIMIT, AlarmWatch
 from leveret.server.control import CannotControl, ControlServer
 from leveret.server.limits import most_clients
 from leveret.server.listener import CannotListen, Listener, listen_tcp, listen_unix
+from leveret.server.password_checks import PasswordThreads
 from leveret.server.storage import CannotStart, open_storage
 from leveret.server.tick import Tick
 from leveret.store.segment import SEGMENT_SIZE
@@ -64,6 +65,7 @@ async def serve(configuration: Configuration) -> None:
     node = f"leveret@{socket.gethostname()}"
     broker = Broker(__version__, node, time.time, os.urandom, storage.store, configuration.limits)
     tick = Tick(broker, loop, most_clients())
+    passwords = broker.slow_work = PasswordThreads(tick)
     storage.restore(broker, tick)
     try:
         listeners = await listen(tick, configuration)
@@ -84,6 +86,7 @@ async def serve(configuration: Configuration) -> None:
     for listener in listeners:
         listener.close()
     await say_goodbye(tick)
+    passwords.close()
     await storage.close()
     if control is not None:
         await control.close()
