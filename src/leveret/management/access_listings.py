@@ -78,3 +78,9 @@ TOPIC_PERMISSIONS: Final[dict[str, Callable[[TopicPermission, Broker], Value]]] 
     "write": lambda topic, broker: topic.write,
     "read": lambda topic, broker: topic.read,
 }
+
+# Of one virtual host, or of one user, each row has the other.
+PERMISSIONS_FOR_VHOST: Final = {name: value for name, value in PERMISSIONS.items() if name != "vhost"}
+PERMISSIONS_OF_USER: Final = {name: value for name, value in PERMISSIONS.items() if name != "user"}
+TOPICS_FOR_VHOST: Final = {name: value for name, value in TOPIC_PERMISSIONS.items() if name != "vhost"}
+TOPICS_OF_USER: Final = {name: value for name, value in TOPIC_PERMISSIONS.items() if name != "user"}

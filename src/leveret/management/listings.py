@@ -419,8 +419,8 @@ LISTINGS: Final[dict[str, AnyListing]] = {
     "user_limits": Listing(user_limits, USER_LIMITS),
     "users": Listing(access_listings.users, access_listings.USERS),
     "vhosts": Listing(access_listings.vhosts, access_listings.VHOSTS),
-    "permissions": Listing(access_listings.permissions, access_listings.PERMISSIONS),
-    "user_permissions": Listing(access_listings.user_permissions, access_listings.PERMISSIONS),
-    "topic_permissions": Listing(access_listings.topic_permissions, access_listings.TOPIC_PERMISSIONS),
-    "user_topic_permissions": Listing(access_listings.user_topic_permissions, access_listings.TOPIC_PERMISSIONS),
+    "permissions": Listing(access_listings.permissions, access_listings.PERMISSIONS_FOR_VHOST),
+    "user_permissions": Listing(access_listings.user_permissions, access_listings.PERMISSIONS_OF_USER),
+    "topic_permissions": Listing(access_listings.topic_permissions, access_listings.TOPICS_FOR_VHOST),
+    "user_topic_permissions": Listing(access_listings.user_topic_permissions, access_listings.TOPICS_OF_USER),
 }
