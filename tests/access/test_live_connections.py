@@ -12,7 +12,7 @@ from tests.access.conftest import PASSWORD, Access, text_of_refusal
 from tests.behaviour.expectations import await_errors, channel_closed, connection_closed, leveret_only, wait_until
 from tests.behaviour.raw_connection import RawConnection
 
-CAPABILITIES = {"capabilities": {"consumer_cancel_notify": True}}
+CAPABILITIES: dict[str, object] = {"capabilities": {"consumer_cancel_notify": True}}
 
 
 def refused_open(access: Access, user: str, vhost: str) -> str:

@@ -189,7 +189,7 @@ def vhost(access: Access) -> str:
 
 @pytest.fixture(scope="module")
 def walker(access: Access, vhost: str) -> Iterator[Walker]:
-    user = access.user("walker", vhost, "\\..*C", "\\..*W", "\\..*R$")
+    user = access.user("walker", vhost, "\\.C[WR]*$", "\\.C?WR?$", "\\.[CW]*R$")
     walker = Walker(access, user, vhost)
     yield walker
     walker.end()

@@ -58,18 +58,21 @@ def test_users(clean: Ctl) -> None:
     assert printed(clean, "set_user_tags", "alice", "monitoring", "free tag") == [
         'Setting tags for user "alice" to [monitoring, free tag] ...'
     ]
-    users = ["user\ttags", "guest\t[administrator]", "alice\t[monitoring, free tag]", "bob\t[]"]
+    users = ["user\ttags", "alice\t[monitoring, free tag]", "bob\t[]", "guest\t[administrator]"]
     assert printed(clean, "list_users") == ["Listing users ...", *users]
     assert printed(clean, "-s", "list_users") == users[1:]
     assert printed(clean, "-q", "list_users", "--no-table-headers") == users[1:]
-    assert json.loads(clean("list_users", "--formatter", "json").stdout)[1:] == [
+    assert json.loads(clean("list_users", "--formatter", "json").stdout)[:2] == [
         {"user": "alice", "tags": ["monitoring", "free tag"]},
         {"user": "bob", "tags": []},
     ]
-    assert printed(clean, "--formatter", "csv", "list_users")[:2] == ['"user","tags"', '"guest","[administrator]"']
+    assert printed(clean, "--formatter", "csv", "list_users")[:2] == [
+        '"user","tags"',
+        '"alice","[monitoring, free tag]"',
+    ]
     assert printed(clean, "set_user_tags", "alice") == ['Setting tags for user "alice" to [] ...']
     assert printed(clean, "delete_user", "bob") == ['Deleting user "bob" ...']
-    assert printed(clean, "-s", "list_users") == ["guest\t[administrator]", "alice\t[]"]
+    assert printed(clean, "-s", "list_users") == ["alice\t[]", "guest\t[administrator]"]
 
 
 def test_passwords(clean: Ctl) -> None:
@@ -178,9 +181,9 @@ def test_permissions(clean: Ctl) -> None:
     assert printed(clean, "set_permissions", "alice", "^a", "", ".*") == [
         'Setting permissions for user "alice" in vhost "/" ...'
     ]
-    listed = ["user\tconfigure\twrite\tread", "guest\t.*\t.*\t.*", "alice\t^a\t\t.*"]
+    listed = ["user\tconfigure\twrite\tread", "alice\t^a\t\t.*", "guest\t.*\t.*\t.*"]
     assert printed(clean, "list_permissions") == ['Listing permissions for vhost "/" ...', *listed]
-    assert json.loads(clean("list_permissions", "--formatter", "json").stdout)[1] == {
+    assert json.loads(clean("list_permissions", "--formatter", "json").stdout)[0] == {
         "user": "alice",
         "configure": "^a",
         "write": "",
@@ -207,12 +210,12 @@ def test_topic_permissions(clean: Ctl) -> None:
     ]
     printed(clean, "set_topic_permissions", "alice", "", "w", "r")
     printed(clean, "set_topic_permissions", "alice", "to come", "w", "r")
-    listed = ["alice\tamq.topic\t^{username}\t.*", "alice\t\tw\tr", "alice\tto come\tw\tr"]
+    listed = ["alice\t\tw\tr", "alice\tamq.topic\t^{username}\t.*", "alice\tto come\tw\tr"]
     assert printed(clean, "-q", "list_topic_permissions") == ["user\texchange\twrite\tread", *listed]
     of_user = [line.replace("alice", "/") for line in listed]
     banner = 'Listing topic permissions for user "alice" ...'
     assert printed(clean, "list_user_topic_permissions", "alice") == [banner, *of_user]
-    assert json.loads(clean("list_user_topic_permissions", "alice", "--formatter", "json").stdout)[0] == {
+    assert json.loads(clean("list_user_topic_permissions", "alice", "--formatter", "json").stdout)[1] == {
         "vhost": "/",
         "exchange": "amq.topic",
         "write": "^{username}",
@@ -221,7 +224,7 @@ def test_topic_permissions(clean: Ctl) -> None:
     assert printed(clean, "clear_topic_permissions", "alice", "amq.topic") == [
         'Clearing topic permissions on "amq.topic" for user "alice" in vhost "/" ...'
     ]
-    assert printed(clean, "-s", "list_topic_permissions") == listed[1:]
+    assert printed(clean, "-s", "list_topic_permissions") == [listed[0], listed[2]]
     cleared = printed(clean, "clear_topic_permissions", "alice")
     assert cleared == ['Clearing topic permissions for user "alice" in vhost "/" ...']
     assert printed(clean, "--formatter", "json", "list_topic_permissions") == ["[]"]
