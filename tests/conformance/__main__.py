@@ -62,6 +62,7 @@ def surroundings(suite: Suite, place: Place, folder: Path, results: Path) -> dic
 def run(suite: Suite, packages: Packages, folder: Path, given: argparse.Namespace) -> Result:
     """Run one suite with brokers of its own."""
     result = Result(suite)
+    packages.complete(suite)
     results = folder / "results.json"
     begun = time.monotonic()
     rabbitmq = None if given.rabbitmq is None else (given.rabbitmq, given.rabbitmq_http)
@@ -69,7 +70,7 @@ def run(suite: Suite, packages: Packages, folder: Path, given: argparse.Namespac
         main = brokers.new(addressed=suite.name in NEEDS_DEFAULT_PORT)
         with ContainerServer(brokers, main) as server:
             server.install_rabbitmqctl(folder / "bin")
-            place = Place(main.port, main.http_port, main.address, server.docker_host)
+            place = Place(main.port, main.tls_port, main.http_port, main.address, server.docker_host)
             command = [str(packages.python), "-m", "pytest", "-q", "-p", "loopback_only", "-p", "no:cacheprovider"]
             command += ["--timeout", str(TEST_TIMEOUT), "--tb", "short" if given.verbose else "line", "-o", "addopts="]
             command += ["-o", "log_cli=false", *(["-k", given.only] if given.only else [])]

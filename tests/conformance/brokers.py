@@ -45,6 +45,10 @@ class Node:
     def http_port(self) -> int:
         return self.process.http_port
 
+    @property
+    def tls_port(self) -> int:
+        return 0
+
     def start(self) -> None:
         """Start it again if it does not run."""
         assert self.process.process is not None
@@ -77,6 +81,7 @@ class RunningRabbitMQ:
     def __init__(self, port: int, http_port: int) -> None:
         self.port = port
         self.http_port = http_port
+        self.tls_port = 0
         self.address = loopback_address()
         self.forwarder = Forwarder(self.address, port)
 

@@ -107,12 +107,10 @@ class Packages:
         pip(sys.executable, "download", "--no-deps", "--require-hashes", "--dest", str(self.archives), "-r", str(wanted))
         for suite in missing:
             unpack(self.archives / suite.archive, self.unpacked(suite))
-            if suite.name == "dramatiq":
-                self.complete_dramatiq(self.unpacked(suite) / "tests")
-
-    @staticmethod
-    def complete_dramatiq(tests: Path) -> None:
-        """Add the files that its tests import and that the sdist lacks."""
-        (tests / "__init__.py").touch()
-        shutil.copy(HERE / "dramatiq_sdist" / "common.py", tests / "common.py")
-        shutil.copy(HERE / "dramatiq_sdist" / "fixtures.py", tests / "conftest.py")
+    def complete(self, suite: Suite) -> None:
+        """Add the files that the tests of a suite import and that its archive lacks."""
+        for place, ours in suite.added:
+            path = self.unpacked(suite) / place
+            shutil.copy(HERE / "added" / ours, path)
+            if path.parent != self.unpacked(suite):
+                (path.parent / "__init__.py").touch()

@@ -14,6 +14,7 @@ class Place:
     """Where the broker of a suite is. `address` is one of loopback at which the default port is the broker's own."""
 
     port: int
+    tls_port: int
     http_port: int
     address: str
     containers: str  # where the stand-in for Docker answers
@@ -21,13 +22,16 @@ class Place:
 
 @dataclass(frozen=True)
 class Suite:
-    """`archive` unpacks to a folder in which pytest is given `paths`; `short` of these fit into a run of CI."""
+    """`archive` unpacks to a folder in which pytest is given `paths`; `short` of these fit into a run of CI.
+
+    `added` are files that the tests import and that the archive lacks: where they go, and which of ours it is.
+    """
 
     name: str
     archive: str
     paths: tuple[str, ...]
     short: tuple[str, ...]
-    without: str  # what of the archive is not run
+    added: tuple[tuple[str, str], ...] = ()
 
     @property
     def folder(self) -> str:
@@ -36,7 +40,12 @@ class Suite:
     def surroundings(self, place: Place) -> dict[str, str]:
         """The variables that tell this suite its broker, under the names that it has for them."""
         match self.name:
-            case "aiormq" | "aio-pika":
+            case "aiormq":
+                return {
+                    "LEVERET_CONFORMANCE_PORT": str(place.port),
+                    "LEVERET_CONFORMANCE_TLS_PORT": str(place.tls_port),
+                }
+            case "aio-pika":
                 return {"DOCKER_HOST": place.containers}
             case "amqp" | "kombu":
                 return {"RABBITMQ_HOST": "127.0.0.1", "RABBITMQ_5672_TCP": str(place.port)}
@@ -54,12 +63,18 @@ class Suite:
 
 
 SUITES = (
-    Suite("aiormq", "aiormq-7.2.4.tar.gz", ("tests",), ("tests",), ""),
-    Suite("aio-pika", "aio_pika-10.2.1.tar.gz", ("tests",), ("tests",), ""),
-    Suite("amqp", "amqp-5.4.2.tar.gz", ("t",), ("t",), ""),
-    Suite("kombu", "kombu-5.7.0.tar.gz", ("t/integration/test_py_amqp.py",), (), ""),
-    Suite("dramatiq", "dramatiq-2.2.1.tar.gz", ("tests/test_rabbitmq.py", "tests/test_broker.py"), (), ""),
-    Suite("amqpstorm", "amqpstorm-3.1.4-py3-none-any.whl", ("amqpstorm/tests",), (), ""),
+    Suite("aiormq", "aiormq-7.2.4.tar.gz", ("tests",), ("tests",), (("conftest.py", "aiormq_conftest.py"),)),
+    Suite("aio-pika", "aio_pika-10.2.1.tar.gz", ("tests",), ("tests",)),
+    Suite("amqp", "amqp-5.4.2.tar.gz", ("t",), ("t",)),
+    Suite("kombu", "kombu-5.7.0.tar.gz", ("t/integration/test_py_amqp.py",), ()),
+    Suite(
+        "dramatiq",
+        "dramatiq-2.2.1.tar.gz",
+        ("tests/test_rabbitmq.py", "tests/test_broker.py"),
+        (),
+        (("tests/conftest.py", "dramatiq_conftest.py"), ("tests/common.py", "dramatiq_common.py")),
+    ),
+    Suite("amqpstorm", "amqpstorm-3.1.4-py3-none-any.whl", ("amqpstorm/tests",), ()),
 )
 
 
