@@ -70,7 +70,7 @@ def run(suite: Suite, packages: Packages, folder: Path, given: argparse.Namespac
         main = brokers.new(addressed=suite.name in NEEDS_DEFAULT_PORT)
         with ContainerServer(brokers, main) as server:
             server.install_rabbitmqctl(folder / "bin")
-            place = Place(main.port, main.tls_port, main.http_port, main.address, server.docker_host)
+            place = Place(main.port, main.tls_port, main.http_url, main.address, server.docker_host)
             command = [str(packages.python), "-m", "pytest", "-q", "-p", "loopback_only", "-p", "no:cacheprovider"]
             command += ["--timeout", str(TEST_TIMEOUT), "--tb", "short" if given.verbose else "line", "-o", "addopts="]
             command += ["-o", "log_cli=false", *(["-k", given.only] if given.only else [])]

@@ -42,8 +42,8 @@ class Node:
         return self.process.port
 
     @property
-    def http_port(self) -> int:
-        return self.process.http_port
+    def http_url(self) -> str:
+        return f"http://{self.address}:{self.process.http_port}"
 
     @property
     def tls_port(self) -> int:
@@ -80,7 +80,7 @@ class RunningRabbitMQ:
 
     def __init__(self, port: int, http_port: int) -> None:
         self.port = port
-        self.http_port = http_port
+        self.http_url = f"http://127.0.0.1:{http_port}"
         self.tls_port = 0
         self.address = loopback_address()
         self.forwarder = Forwarder(self.address, port)

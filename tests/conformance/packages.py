@@ -55,6 +55,7 @@ def unpack(archive: Path, folder: Path) -> None:
     if archive.suffix == ".whl":
         with zipfile.ZipFile(archive) as wheel:
             wheel.extractall(fresh)
+        (fresh / "pytest.ini").touch()  # an sdist has its settings; without any, pytest would find Leveret's
         fresh.rename(folder)
         return
     with tarfile.open(archive) as sdist:

@@ -15,7 +15,7 @@ class Place:
 
     port: int
     tls_port: int
-    http_port: int
+    http_url: str
     address: str
     containers: str  # where the stand-in for Docker answers
 
@@ -56,7 +56,7 @@ class Suite:
                 return account | {
                     "AMQP_HOST": place.address,
                     "AMQP_URI": f"amqp://guest:guest@{place.address}:5672/%2F",
-                    "AMQP_HTTP_URL": f"http://127.0.0.1:{place.http_port}",
+                    "AMQP_HTTP_URL": place.http_url,
                     "AMQP_SSL_HOST": place.address,
                     "AMQP_SSL_URI": f"amqps://guest:guest@{place.address}:5671/%2F",
                 }
