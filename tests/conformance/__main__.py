@@ -54,6 +54,7 @@ def surroundings(suite: Suite, place: Place, folder: Path, results: Path) -> dic
     kept["PATH"] = f"{folder}{os.pathsep}{kept.get('PATH', '')}"
     kept["PYTHONPATH"] = str(HERE / "inside")
     kept["PYTHONDONTWRITEBYTECODE"] = "1"
+    kept["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # aiomisc's takes away the log handlers of amqpstorm's tests
     kept["LEVERET_CONFORMANCE_DESELECTED"] = json.dumps(deselected()[suite.name])
     kept["LEVERET_CONFORMANCE_RESULTS"] = str(results)
     return kept | suite.surroundings(place)
@@ -71,7 +72,9 @@ def run(suite: Suite, packages: Packages, folder: Path, given: argparse.Namespac
         with ContainerServer(brokers, main) as server:
             server.install_rabbitmqctl(folder / "bin")
             place = Place(main.port, main.tls_port, main.http_url, main.address, server.docker_host)
-            command = [str(packages.python), "-m", "pytest", "-q", "-p", "loopback_only", "-p", "no:cacheprovider"]
+            command = [str(packages.python), "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+            for plugin in ("loopback_only", "pytest_timeout", *suite.plugins):
+                command += ["-p", plugin]
             command += ["--timeout", str(TEST_TIMEOUT), "--tb", "short" if given.verbose else "line", "-o", "addopts="]
             command += ["-o", "log_cli=false", *(["-k", given.only] if given.only else [])]
             with (folder / "pytest.log").open("w") as log:

@@ -21,7 +21,6 @@ from tests.conformance.suites import HERE, Suite
 
 SUITES_LIST = HERE / "suites.txt"
 ENVIRONMENT_LIST = HERE / "environment.txt"
-PIP = ("-m", "pip", "--quiet", "--disable-pip-version-check")
 TIMEOUT = 600.0  # seconds for one call of pip
 
 
@@ -29,16 +28,18 @@ class CannotFetch(Exception):
     """pip could not fetch what is needed; the text is what it said."""
 
 
-def pip(python: str, *arguments: str) -> None:
-    """Run pip. Raises CannotFetch."""
+def pip(*arguments: str) -> None:
+    """Run the pip of the environment that this runs in. Raises CannotFetch."""
+    command = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments]
+    told = " ".join(command)
     try:
         subprocess.run(
-            [python, *PIP, *arguments], capture_output=True, text=True, timeout=TIMEOUT, check=True, stdin=subprocess.DEVNULL
+            command, capture_output=True, text=True, timeout=TIMEOUT, check=True, stdin=subprocess.DEVNULL
         )
     except subprocess.TimeoutExpired as error:
-        raise CannotFetch(f"pip {arguments[0]} took more than {TIMEOUT:.0f} seconds") from error
+        raise CannotFetch(f"{told}\ntook more than {TIMEOUT:.0f} seconds") from error
     except subprocess.CalledProcessError as error:
-        raise CannotFetch(f"pip {arguments[0]} failed, so the suites can't be run:\n{error.stderr.strip()}") from error
+        raise CannotFetch(f"{told}\nfailed, so the suites can't be run:\n{error.stderr.strip()}") from error
 
 
 def requirements(suites: Sequence[Suite]) -> str:
@@ -95,8 +96,8 @@ class Packages:
         if done.exists():
             return
         shutil.rmtree(self.environment, ignore_errors=True)
-        subprocess.run([sys.executable, "-m", "venv", str(self.environment)], check=True)
-        pip(str(self.python), "install", "--requirement", str(ENVIRONMENT_LIST))
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(self.environment)], check=True)
+        pip("--python", str(self.python), "install", "--requirement", str(ENVIRONMENT_LIST))
         done.touch()
 
     def fetch_archives(self, suites: Sequence[Suite]) -> None:
@@ -105,7 +106,7 @@ class Packages:
             return
         wanted = self.archives / "requirements.txt"
         wanted.write_text(requirements(missing))
-        pip(sys.executable, "download", "--no-deps", "--require-hashes", "--dest", str(self.archives), "-r", str(wanted))
+        pip("download", "--no-deps", "--require-hashes", "--dest", str(self.archives), "-r", str(wanted))
         for suite in missing:
             unpack(self.archives / suite.archive, self.unpacked(suite))
     def complete(self, suite: Suite) -> None:

@@ -32,6 +32,7 @@ class Suite:
     paths: tuple[str, ...]
     short: tuple[str, ...]
     added: tuple[tuple[str, str], ...] = ()
+    plugins: tuple[str, ...] = ()
 
     @property
     def folder(self) -> str:
@@ -63,8 +64,15 @@ class Suite:
 
 
 SUITES = (
-    Suite("aiormq", "aiormq-7.2.4.tar.gz", ("tests",), ("tests",), (("conftest.py", "aiormq_conftest.py"),)),
-    Suite("aio-pika", "aio_pika-10.2.1.tar.gz", ("tests",), ("tests",)),
+    Suite(
+        "aiormq",
+        "aiormq-7.2.4.tar.gz",
+        ("tests",),
+        ("tests",),
+        added=(("conftest.py", "aiormq_conftest.py"),),
+        plugins=("aiomisc_pytest",),
+    ),
+    Suite("aio-pika", "aio_pika-10.2.1.tar.gz", ("tests",), ("tests",), plugins=("aiomisc_pytest",)),
     Suite("amqp", "amqp-5.4.2.tar.gz", ("t",), ("t",)),
     Suite("kombu", "kombu-5.7.0.tar.gz", ("t/integration/test_py_amqp.py",), ()),
     Suite(
@@ -72,7 +80,7 @@ SUITES = (
         "dramatiq-2.2.1.tar.gz",
         ("tests/test_rabbitmq.py", "tests/test_broker.py"),
         (),
-        (("tests/conftest.py", "dramatiq_conftest.py"), ("tests/common.py", "dramatiq_common.py")),
+        added=(("tests/conftest.py", "dramatiq_conftest.py"), ("tests/common.py", "dramatiq_common.py")),
     ),
     Suite("amqpstorm", "amqpstorm-3.1.4-py3-none-any.whl", ("amqpstorm/tests",), ()),
 )

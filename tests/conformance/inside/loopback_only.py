@@ -45,7 +45,7 @@ def forbid_leaving(event: str, arguments: tuple[Any, ...]) -> None:
         return
     text = host.decode() if isinstance(host, bytes) else host or ""
     if not is_loopback(text):
-        raise PermissionError(f"the test dials {text}, which is not on loopback")
+        raise AssertionError(f"the test dials {text}, which is not on loopback")
 
 
 sys.addaudithook(forbid_leaving)
