@@ -41,7 +41,7 @@ PLAIN_VHOST: tuple[str, list[str], str, bool] = (
     [],
     "",
     False,
-)  # description, tags, default queue type, and whether it is protected
+)  # how new ones are described
 
 
 def contents(loaded: LoadedDefinitions) -> Contents:
