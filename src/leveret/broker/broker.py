@@ -20,11 +20,14 @@ from leveret.broker.channel import Channel
 from leveret.broker.connection import Connection
 from leveret.broker.durability import Store
 from leveret.broker.limits import NO_LIMIT, NodeLimits, Usage, reached
-from leveret.broker.login import FailedLogins, SlowWork
+from leveret.broker.login import FailedLogins, LoginAttempts, SlowWork
+from leveret.broker.parameters import CLUSTER_ID, ID_SIZE, Parameters, new_cluster_id
 from leveret.broker.passwords import SALT, SHA256, hashed
 from leveret.broker.permissions import EVERYTHING, Permission, Permissions
 from leveret.broker.queue import Queue
+from leveret.broker.redeclaring import STRICT
 from leveret.broker.timers import Timers
+from leveret.broker.traffic import Churn, Traffic
 from leveret.broker.users import Defaults, User, Users
 from leveret.broker.vhost import VirtualHost, check_default_queue_type
 
@@ -74,6 +77,7 @@ class Broker:
         random_octets: Callable[[int], bytes],
         store: Store | None = None,
         limits: NodeLimits | None = None,
+        redeclare: str = STRICT,
         defaults: Defaults | None = None,
         loopback_users: frozenset[str] = frozenset({"guest"}),
     ) -> None:
@@ -86,10 +90,15 @@ class Broker:
         self.timers: Final = Timers(wall_clock)
         self.users: Final = Users(self, loopback_users)
         self.permissions: Final = Permissions(self)
+        self.parameters: Final = Parameters(self)
         self.failed_logins: Final = FailedLogins()
+        self.login_attempts: Final = LoginAttempts()
         self.slow_work = SlowWork()
         self.limits: Final = NodeLimits() if limits is None else limits
+        self.redeclare: Final = redeclare  # how strictly redeclares are compared
         self.usage: Final = Usage()
+        self.churn: Final = Churn()
+        self.former_traffic: Final = Traffic()  # of virtual hosts that were deleted
         self.touched: Final[list[Queue]] = []  # queues that may have something to deliver
         self.confirming: Final[list[Channel]] = []  # channels that owe confirms
         self.dirty: list[Connection] = []  # connections with output
@@ -101,6 +110,9 @@ class Broker:
 
     def _begin_with(self, defaults: Defaults) -> None:
         """Make what the store, if it keeps anything, has from its own beginning."""
+        self.parameters.restore({}, {CLUSTER_ID: new_cluster_id(self.random_octets(ID_SIZE))})
+        if not defaults.made:
+            return
         self.vhosts[defaults.vhost] = self.new_vhost(defaults.vhost, DEFAULT_DESCRIPTION)
         password_hash = hashed(defaults.password.encode(), self.random_octets(SALT))
         self.users.restore([User(defaults.user, password_hash, SHA256, defaults.tags)])
@@ -131,7 +143,7 @@ class Broker:
         protected: bool = False,
     ) -> VirtualHost:
         """A virtual host that nobody knows of yet."""
-        vhost = VirtualHost(name, self.touched, self.store, self.timers)
+        vhost = VirtualHost(name, self.touched, self.store, self.timers, self.churn)
         vhost.description, vhost.tags, vhost.default_queue_type = description, list(tags), default_queue_type
         vhost.protected = protected
         return vhost
@@ -187,7 +199,9 @@ class Broker:
         for connection in list(self.connections):
             if connection.vhost is vhost:
                 connection.force_close(f"vhost '{name}' is deleted")
+        vhost.traffic.pour_into(self.former_traffic, Traffic())
         self.permissions.forget_vhost(name)
+        self.parameters.forget_vhost(name)
         del self.vhosts[name]
         self.store.vhost_deleted(name, vhost.end())
 

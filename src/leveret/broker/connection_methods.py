@@ -114,6 +114,7 @@ class Login:
                 connection.close_socket()
             return
         connection.user = user.name
+        connection.auth_mechanism = self._mechanism
         connection.state = EXPECT_TUNE_OK
         connection.send_method(0, ConnectionTune(connection.broker.limits.channel_max, FRAME_MAX, HEARTBEAT))
         connection.go_on()

@@ -86,6 +86,10 @@ class Store:
     def read_now(self, queue: BackingQueue, places: bytes) -> None:
         """Read messages and hand them to `BackingQueue.paged_in` at once."""
 
+    def read_place(self, place: i64) -> Message | None:
+        """The message at a place, read at once; None if it is damaged. It stays where it is."""
+        return None
+
     def finish_reading(self, queue: BackingQueue) -> None:
         """Wait for a read-ahead of this queue."""
 
@@ -160,6 +164,18 @@ class Store:
 
     def user_limits_set(self, user: str, limits: dict[str, int]) -> None:
         """The limits of a user are these from now on."""
+
+    def parameter_set(self, vhost: str, component: str, name: str, value: object) -> None:
+        """A parameter of a virtual host has this value from now on, which is JSON."""
+
+    def parameter_cleared(self, vhost: str, component: str, name: str) -> None:
+        """A parameter of a virtual host was removed."""
+
+    def global_parameter_set(self, name: str, value: object) -> None:
+        """A global parameter has this value from now on, which is JSON."""
+
+    def global_parameter_cleared(self, name: str) -> None:
+        """A global parameter was removed."""
 
     def when_committed(self, callback: Callable[[], None]) -> None:
         """Call back when all changes made so far are committed; at once if there are none to wait for."""

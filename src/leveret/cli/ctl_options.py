@@ -22,6 +22,7 @@ SHORT: Final = {
 WITH_VALUE: Final = (
     "vhost", "node", "timeout", "formatter", "data-dir", "unit", "priority", "apply-to", "user",
     "description", "tags", "default-queue-type",
+    "format",
 )  # fmt: skip
 EVERYWHERE: Final = (
     "vhost", "node", "timeout", "quiet", "silent", "longnames", "help", "version", "formatter", "data-dir",
@@ -29,6 +30,7 @@ EVERYWHERE: Final = (
 SOMEWHERE: Final = (
     "no-table-headers", "online", "offline", "local", "unit", "idempotent", "priority", "apply-to", "global", "user",
     "description", "tags", "default-queue-type", "pre-hashed-password",
+    "format", "skip-if-unchanged",
 )  # fmt: skip
 INTEGER: Final = re.compile(r"[+-]?[0-9]+", re.ASCII)
 DEFAULT_TIMEOUT: Final = 60
@@ -47,6 +49,7 @@ class Options:
 
     def __init__(self, given: dict[str, str], command: Command) -> None:
         self.vhost: Final = given.get("vhost", "/")
+        self.vhost_if_given: Final = given.get("vhost")
         self.silent: Final = "silent" in given
         self.quiet: Final = self.silent or "quiet" in given
         self.headers: Final = "no-table-headers" not in given
@@ -58,6 +61,8 @@ class Options:
         self.priority: Final = priority(given, command)
         self.apply_to: Final = given.get("apply-to", "all")
         self.everywhere: Final = "global" in given
+        self.format: Final = given.get("format", "json").lower()
+        self.skip_if_unchanged: Final = "skip-if-unchanged" in given
         self.user: Final = given.get("user", "guest")
         self.description: Final = given.get("description")
         self.tags: Final = given.get("tags")

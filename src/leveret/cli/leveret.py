@@ -17,6 +17,7 @@ from leveret.cli import DEFAULT_DATA_DIR
 from leveret.server.limits import parse_memory_limit, parse_size
 
 LOG_LEVELS = ("debug", "info", "warning", "error", "none")
+REDECLARE = ("strict", "queue-type", "relaxed")  # as `broker.redeclaring` has them
 DAY = 24 * 60 * 60 * 1000  # milliseconds
 LIMITS = (  # of the node, by their names in rabbitmq.conf
     ("connection_max", -1, "how many connections may be open"),
@@ -50,9 +51,35 @@ def parser() -> OneLineParser:
         help="address or host name to listen on, may be given more than once (default: 127.0.0.1)",
     )
     serve.add_argument("--port", type=port_number, default=5672, help="TCP port, 0 for a free one (default: 5672)")
+    serve.add_argument(
+        "--management-port",
+        type=management_port,
+        default=15672,
+        metavar="PORT|none",
+        help="TCP port of the HTTP API, 0 for a free one, none for no API (default: 15672)",
+    )
     serve.add_argument("--unix-socket", type=Path, metavar="PATH", help="listen on this Unix socket as well")
     add_data_options(serve)
+    serve.add_argument(
+        "--load-definitions",
+        type=Path,
+        metavar="PATH",
+        help="take in definitions from this file, or from the files of this folder, before serving; "
+        "a new broker then has its users from there, and no guest",
+    )
+    serve.add_argument(
+        "--skip-if-unchanged",
+        action="store_true",
+        help="don't load definitions again that were the last to be loaded",
+    )
     add_limits(serve)
+    serve.add_argument(
+        "--redeclare",
+        choices=REDECLARE,
+        default=REDECLARE[0],
+        help="what to do when a queue or exchange is declared again otherwise: refuse it; refuse it, but take a quorum "
+        "queue for a classic one; or keep what is there, log it once, and say ok (default: strict)",
+    )
     serve.add_argument("--log-level", choices=LOG_LEVELS, default="info", help="what to log (default: info)")
     check = commands.add_parser("check", help="verify the data folder of a stopped broker, and say what it holds")
     check.add_argument("data_dir", type=Path, metavar="DATA_DIR", help="the data folder; nothing in it is changed")
@@ -118,6 +145,11 @@ def port_number(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number between 0 and 65535")
     return int(text)
+
+
+def management_port(text: str) -> int | None:
+    """A TCP port, or none."""
+    return None if text == "none" else port_number(text)
 
 
 def sync_mode(text: str) -> str:
@@ -198,6 +230,7 @@ def run_server(arguments: argparse.Namespace) -> int:
     configuration = Configuration(
         bind=tuple(arguments.bind or ("127.0.0.1",)),
         port=arguments.port,
+        management_port=arguments.management_port,
         unix_socket=arguments.unix_socket,
         data_dir=data_dir(arguments),
         ephemeral=arguments.ephemeral,
@@ -205,6 +238,9 @@ def run_server(arguments: argparse.Namespace) -> int:
         disk_free_limit=arguments.disk_free_limit,
         sync=arguments.sync,
         segment_size=arguments.segment_size,
+        redeclare=arguments.redeclare,
+        load_definitions=arguments.load_definitions,
+        skip_if_unchanged=arguments.skip_if_unchanged,
         limits=NodeLimits(**{name: getattr(arguments, name) for name, _, _ in LIMITS}),
     )
     try:

@@ -26,9 +26,11 @@ from leveret.cli.ctl_access import access
 from leveret.cli.ctl_access_commands import ACCESS_COMMANDS
 from leveret.cli.ctl_changes import LIMITS, ask, change, rows_of, show_limits
 from leveret.cli.ctl_command import Command
-from leveret.cli.ctl_commands import COMMANDS, command_help, general_help, usage
+from leveret.cli.ctl_commands import COMMANDS, DEFINITIONS_COMMANDS, command_help, general_help, usage
+from leveret.cli.ctl_definitions import export_definitions, import_definitions
 from leveret.cli.ctl_options import SOMEWHERE, Options, UsageError, split
 from leveret.cli.ctl_output import write
+from leveret.cli.ctl_peek import show_message
 from leveret.cli.formatters import Row, json_text, lines
 from leveret.cli.status_report import status_report
 from leveret.management.columns import COLUMNS, DEFAULT_COLUMNS, unsupported
@@ -67,8 +69,16 @@ def run(arguments: Sequence[str]) -> int:
             return show_listing(command, options, words[1:])
         if command in ACCESS_COMMANDS:
             return access(command, options, words[1:])
+        if command in DEFINITIONS_COMMANDS:
+            return (
+                export_definitions(command, options, words[1])
+                if command.words
+                else import_definitions(command, options, words[1:])
+            )
         if command.name == "status":
             return show_status(options)
+        if command.name == "peek":
+            return show_message(command, options, words[1:])
         return stop(options) if command.name == "stop" else change(command, options, words[1:])
     except TimeoutError:
         raise ControlFailure(

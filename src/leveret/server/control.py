@@ -4,9 +4,11 @@ It is a Unix socket in the data folder. Who may open it controls the broker, so 
 moment it is there, and where the system tells who is at the other end (Linux), only that user and root are answered.
 
 A request is one line with a JSON object: `{"command": "list_queues", "vhost": "/", "columns": ["name"]}`. The answer is
-one line too: `{"columns": [...], "rows": [[...], ...]}`, `{"status": {...}}`, `{"stopping": {...}}`, `{"done": {...}}`
-of a change (`control_changes`), or `{"error": {"kind": "...", "text": "..."}}`. A field table stands in a row as
-RabbitMQ's tools show it in JSON: `[[key, type, value], ...]`, and the definition of policies as `[[key, value], ...]`.
+one line too: `{"columns": [...], "rows": [[...], ...]}`, `{"status": {...}}`, `{"message": [[key, type, value], ...]}`
+of a queue that is peeked at, `{"stopping": {...}}`, `{"done": {...}}` of a change
+(`control_changes`, `control_parameters`), `{"definitions": {...}}` (`control_definitions`), or
+`{"error": {"kind": "...", "text": "..."}}`. A field table stands in a row as RabbitMQ's tools show it in JSON:
+`[[key, type, value], ...]`, and the definition of policies as `[[key, value], ...]`.
 
 The broker and this share an event loop. A listing is made and sent in slices of a few milliseconds, and between them
 the broker works.
@@ -27,7 +29,7 @@ import os
 import socket
 import stat
 import struct
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from decimal import Decimal
 from math import isfinite
 from pathlib import Path
@@ -35,12 +37,16 @@ from typing import Final
 
 from leveret.amqp.field_table import TYPE_NAMES, FieldValue, Table
 from leveret.broker.broker import Broker
+from leveret.broker.peeking import Damaged, peek
 from leveret.management.columns import DEFAULT_COLUMNS, unsupported
 from leveret.management.control_socket import NAME, REQUEST_LIMIT, AddressTooLong, address
 from leveret.management.listings import LISTINGS, Value
+from leveret.management.peeking import described
 from leveret.management.status import node_status
 from leveret.server.control_access import authenticate
 from leveret.server.control_changes import SLICE, Changes
+from leveret.server.control_definitions import export_definitions, import_definitions, octets_behind
+from leveret.server.control_parameters import ParameterChanges
 from leveret.server.control_request import BadRequest, ChangeRefused, no_such_user, no_such_vhost, text_of
 
 log: Final = logging.getLogger("leveret.control")
@@ -49,7 +55,7 @@ PATIENCE: Final = 30.0  # seconds for a client to send its next request, or to t
 BACKLOG: Final = 16
 MOST_COLUMNS: Final = 256
 # The others of RabbitMQ's lists are just empty if there is no such virtual host.
-OF_VHOST_THAT_MUST_BE: Final = ("policies", "operator_policies", "permissions", "topic_permissions")
+OF_VHOST_THAT_MUST_BE: Final = ("policies", "operator_policies", "parameters", "permissions", "topic_permissions")
 OF_USER: Final = ("user_permissions", "user_topic_permissions")
 CREDENTIALS: Final = struct.Struct("iii")  # struct ucred: process, user, group
 
@@ -77,7 +83,7 @@ class ControlServer:
         self.data_dir: Final = data_dir.absolute()
         self._listeners: Final = listeners
         self._on_stop: Final = on_stop
-        self._changes: Final = Changes(broker, begin_tick)
+        self._changes: Final = Changes(broker, begin_tick, ParameterChanges(broker).commands)
         self._begin_tick: Final = begin_tick
         self._tasks: Final[set[asyncio.Task[None]]] = set()
         self._stoppers: Final[list[socket.socket]] = []  # open to the end of the process, which is what they wait for
@@ -199,18 +205,33 @@ class ControlServer:
                 rest += data
             line, _, rest = rest.partition(b"\n")
             try:
-                await self._answer(sock, parse(line))
+                request = parse(line)
+                octets, rest = await self._read_behind(sock, octets_behind(request), rest)
+                await self._answer(sock, request, octets)
             except BadRequest as error:
                 await send_error(sock, "request", str(error))
             except ChangeRefused as refused:
                 await send_error(sock, refused.kind, str(refused))
 
-    async def _answer(self, sock: socket.socket, request: dict[str, object]) -> None:
+    async def _read_behind(self, sock: socket.socket, size: int, rest: bytes) -> tuple[bytes, bytes]:
+        """So many octets that follow a request's line, and what follows them."""
+        octets = bytearray(rest)
+        while len(octets) < size:
+            async with asyncio.timeout(PATIENCE):
+                data = await asyncio.get_running_loop().sock_recv(sock, 65536)
+            if not data:
+                raise ConnectionError
+            octets += data
+        return bytes(octets[:size]), bytes(octets[size:])
+
+    async def _answer(self, sock: socket.socket, request: dict[str, object], octets: bytes) -> None:
         command = request.get("command")
         if not isinstance(command, str):
             raise BadRequest("a request needs a command")
         if command == "status":
             await send(sock, {"status": node_status(self.broker, self.data_dir, self._listeners)})
+        elif command == "peek":
+            await send(sock, {"message": self._peek(request)})
         elif command == "stop":
             self._stoppers.append(sock)
             log.info("asked to stop by leveretctl")
@@ -223,11 +244,33 @@ class ControlServer:
         elif command == "authenticate_user":
             await authenticate(self.broker, self._begin_tick, request)
             await send(sock, {"done": {"node": self.broker.node}})
+        elif command == "export_definitions":
+            await send_in_slices(sock, export_definitions(self.broker, request))
+        elif command == "import_definitions":
+            await send(sock, {"done": await import_definitions(self.broker, self._begin_tick, request, octets)})
         elif self._changes.has(command):
             await self._changes.make(command, request)
             await send(sock, {"done": {"node": self.broker.node}})
         else:
             raise BadRequest(f"unknown command {command[:64]!r}")
+
+    def _peek(self, request: dict[str, object]) -> list[list[object]]:
+        """The message at a position of a queue."""
+        vhost_name, position = text_of(request, "vhost"), request.get("position")
+        if not isinstance(position, int) or isinstance(position, bool) or position < 1:
+            raise BadRequest("position is a positive integer")
+        vhost = self.broker.vhosts.get(vhost_name)
+        queue = None if vhost is None else vhost.queues.get(text_of(request, "queue"))
+        if queue is None:
+            raise ChangeRefused(f"Target queue was not found in virtual host '{vhost_name}'")
+        self._begin_tick()  # what was being read for the queue may have to be waited for
+        try:
+            peeked = peek(queue, position)
+        except Damaged:
+            raise ChangeRefused("The message at that position is damaged") from None
+        if peeked is None:
+            raise ChangeRefused("Target queue does not have a message at that position")
+        return typed_table(dict(described(peeked)))
 
     async def _list(self, sock: socket.socket, kind: str, request: dict[str, object]) -> None:
         vhost = request.get("vhost", "/")
@@ -243,20 +286,17 @@ class ControlServer:
             of = text_of(request, "user")
             if self.broker.users.find(of) is None:
                 raise ChangeRefused(no_such_user(of))
-        loop = asyncio.get_running_loop()
-        pieces = [f'{{"columns":{encoded(columns)},"rows":[']
-        separator = ""
-        until = loop.time() + SLICE
-        for row in LISTINGS[kind].rows(self.broker, of, columns):
-            pieces.append(separator + encoded([cell(value) for value in row]))
-            separator = ","
-            if loop.time() >= until:
-                await send_octets(sock, "".join(pieces).encode())
-                pieces.clear()
-                await asyncio.sleep(0)
-                until = loop.time() + SLICE
-        pieces.append("]}\n")
-        await send_octets(sock, "".join(pieces).encode())
+        await send_in_slices(sock, listing_in_pieces(columns, LISTINGS[kind].rows(self.broker, of, columns)))
+
+
+def listing_in_pieces(columns: list[str], rows: Iterator[list[Value]]) -> Iterator[str]:
+    """The line of an answer with these rows."""
+    yield f'{{"columns":{encoded(columns)},"rows":['
+    separator = ""
+    for row in rows:
+        yield separator + encoded([cell(value) for value in row])
+        separator = ","
+    yield "]}\n"
 
 
 def peer_user(sock: socket.socket) -> int | None:
@@ -301,6 +341,21 @@ async def send(sock: socket.socket, answer: dict[str, object]) -> None:
 async def send_error(sock: socket.socket, kind: str, text: str) -> None:
     """Say that a request can't be answered."""
     await send(sock, {"error": {"kind": kind, "text": text}})
+
+
+async def send_in_slices(sock: socket.socket, pieces: Iterator[str]) -> None:
+    """Send an answer that is made piece by piece, and let the broker work in between."""
+    loop = asyncio.get_running_loop()
+    made: list[str] = []
+    until = loop.time() + SLICE
+    for piece in pieces:
+        made.append(piece)
+        if loop.time() >= until:
+            await send_octets(sock, "".join(made).encode())
+            made.clear()
+            await asyncio.sleep(0)
+            until = loop.time() + SLICE
+    await send_octets(sock, "".join(made).encode())
 
 
 async def send_octets(sock: socket.socket, data: bytes) -> None:

@@ -22,12 +22,18 @@ from typing import Final
 from leveret import __version__
 from leveret.broker.broker import Broker
 from leveret.broker.limits import NodeLimits
+from leveret.broker.redeclaring import STRICT
+from leveret.broker.users import Defaults
 from leveret.build import description
+from leveret.management.definitions.loading import CannotLoad, load_definitions
+from leveret.management.node import Node
+from leveret.management.rates import Rates
 from leveret.server.alarms import DEFAULT_DISK_FREE_LIMIT, AlarmWatch
 from leveret.server.control import CannotControl, ControlServer
 from leveret.server.limits import most_clients
 from leveret.server.listener import CannotListen, Listener, listen_tcp, listen_unix
-from leveret.server.password_checks import PasswordThreads
+from leveret.server.management import ManagementListeners, listen_http
+from leveret.server.slow_work import WorkInThreads
 from leveret.server.storage import CannotStart, open_storage
 from leveret.server.tick import Tick
 from leveret.store.segment import SEGMENT_SIZE
@@ -50,7 +56,11 @@ class Configuration:
     disk_free_limit: int | None = None  # octets; None takes the default
     sync: str = "always"  # or never, or interval=MS
     segment_size: int = SEGMENT_SIZE  # octets
+    redeclare: str = STRICT
     limits: NodeLimits = field(default_factory=NodeLimits)
+    management_port: int | None = None  # of the HTTP API, on the hosts of `bind`; None for no API
+    load_definitions: Path | None = None  # a file, or a folder of files, in RabbitMQ's JSON
+    skip_if_unchanged: bool = False  # don't load definitions that were the last to be loaded
 
 
 async def serve(configuration: Configuration) -> None:
@@ -59,37 +69,67 @@ async def serve(configuration: Configuration) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
+    defaults = Defaults(made=configuration.load_definitions is None)
     storage = open_storage(
-        configuration.data_dir, configuration.ephemeral, configuration.sync, configuration.segment_size, loop
+        configuration.data_dir, configuration.ephemeral, configuration.sync, configuration.segment_size, loop, defaults
     )
     node = f"leveret@{socket.gethostname()}"
-    broker = Broker(__version__, node, time.time, os.urandom, storage.store, configuration.limits)
+    broker = Broker(
+        __version__,
+        node,
+        time.time,
+        os.urandom,
+        storage.store,
+        configuration.limits,
+        configuration.redeclare,
+        defaults,
+    )
     tick = Tick(broker, loop, most_clients())
-    passwords = broker.slow_work = PasswordThreads(tick)
+    slow_work = broker.slow_work = WorkInThreads(tick)
     storage.restore(broker, tick)
+    await load(configuration, tick)
     try:
         listeners = await listen(tick, configuration)
+        management = await listen_for_management(configuration)
     except CannotListen as error:
         raise CannotStart(str(error)) from None
-    control = await open_control(configuration, tick, listeners, stopping)
+    urls = [listener.url for listener in listeners] + management.urls
+    control = await open_control(configuration, tick, listeners, urls, stopping)
     watch = alarm_watch(tick, configuration)
     log.info("Leveret %s (%s) on Python %s", __version__, description(), sys.version.split()[0])
     storage.report()
-    for listener in listeners:
-        log.info("listening on %s", listener.url)
+    for url in urls:
+        log.info("listening on %s", url)
     watch.start()
+    print(" ".join(["ready", listeners[0].url, *management.urls[:1]]), flush=True)
+    limits = configuration.memory_limit, disk_free_limit(configuration)
+    await management.serve(Node(broker, tick.begin, configuration.data_dir, urls, *limits, Rates(broker)))
     gc.freeze()  # what is there now stays: no need to look at it again and again
-    print(f"ready {listeners[0].url}", flush=True)
     await stopping.wait()
     log.info("stopping")
     watch.stop()
+    await management.close()
     for listener in listeners:
         listener.close()
     await say_goodbye(tick)
-    passwords.close()
+    slow_work.close()
     await storage.close()
     if control is not None:
         await control.close()
+
+
+async def load(configuration: Configuration, tick: Tick) -> None:
+    """Load the definitions that the configuration names; they are on the disk when this returns. Raises CannotStart."""
+    if configuration.load_definitions is None:
+        return
+    tick.begin()
+    try:
+        load_definitions(tick.broker, configuration.load_definitions, configuration.skip_if_unchanged)
+    except CannotLoad as error:
+        raise CannotStart(str(error)) from None
+    committed = asyncio.Event()
+    tick.broker.store.when_committed(committed.set)
+    await committed.wait()
 
 
 async def listen(tick: Tick, configuration: Configuration) -> list[Listener]:
@@ -107,20 +147,30 @@ async def listen(tick: Tick, configuration: Configuration) -> list[Listener]:
 
 def alarm_watch(tick: Tick, configuration: Configuration) -> AlarmWatch:
     """The watch over memory and disk; a broker that keeps nothing on disk needs no room there."""
-    disk_free_limit = configuration.disk_free_limit
-    if disk_free_limit is None:
-        disk_free_limit = max(DEFAULT_DISK_FREE_LIMIT, 2 * configuration.segment_size)
     data_dir = None if configuration.ephemeral else configuration.data_dir
-    return AlarmWatch(tick, configuration.memory_limit, data_dir, disk_free_limit)
+    return AlarmWatch(tick, configuration.memory_limit, data_dir, disk_free_limit(configuration))
+
+
+def disk_free_limit(configuration: Configuration) -> int:
+    """How many octets have to be free for the data folder."""
+    if configuration.disk_free_limit is not None:
+        return configuration.disk_free_limit
+    return max(DEFAULT_DISK_FREE_LIMIT, 2 * configuration.segment_size)
+
+
+async def listen_for_management(configuration: Configuration) -> ManagementListeners:
+    """Open the sockets of the HTTP API, if there is to be one."""
+    if configuration.management_port is None:
+        return ManagementListeners([])
+    return await listen_http(configuration.bind, configuration.management_port)
 
 
 async def open_control(
-    configuration: Configuration, tick: Tick, listeners: list[Listener], stopping: asyncio.Event
+    configuration: Configuration, tick: Tick, listeners: list[Listener], urls: list[str], stopping: asyncio.Event
 ) -> ControlServer | None:
     """Open the control socket, if there is a data folder; CannotStart if that one is another broker's."""
     if configuration.data_dir is None:
         return None
-    urls = [listener.url for listener in listeners]
     control = ControlServer(tick.broker, stopping.set, configuration.data_dir, urls, tick.begin)
     try:
         await control.start()

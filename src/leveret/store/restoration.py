@@ -7,7 +7,9 @@ from typing import Final
 
 from leveret.broker.binding import Binding, Destination
 from leveret.broker.broker import DEFAULT_DESCRIPTION, Broker
-from leveret.broker.exchange.types import TYPES, make_exchange
+from leveret.broker.delay_queue import NAME_PREFIX, DelayQueue
+from leveret.broker.exchange.types import is_known, make_exchange
+from leveret.broker.parameters import CLUSTER_ID, new_cluster_id
 from leveret.broker.passwords import SHA256, hashed
 from leveret.broker.permissions import EVERYTHING, Permission
 from leveret.broker.policy import InvalidPolicy, make_policy
@@ -15,14 +17,17 @@ from leveret.broker.queue import Queue
 from leveret.broker.users import Defaults, User
 from leveret.broker.vhost import VirtualHost
 from leveret.store.definition_changes import Changes
-from leveret.store.loaded_definitions import BindingDefinition, LoadedDefinitions
+from leveret.store.loaded_definitions import BindingDefinition, LoadedDefinitions, QueueDefinition
 
 log: Final = logging.getLogger("leveret.store")
 
 
-def first_definitions(defaults: Defaults, salt: bytes) -> Changes:
-    """What a new broker begins with."""
+def first_definitions(defaults: Defaults, salt: bytes, cluster_id: bytes) -> Changes:
+    """What a new broker begins with: the salt of a password and the octets of its cluster's id are random."""
     changes = Changes()
+    changes.set_global_parameter(CLUSTER_ID, new_cluster_id(cluster_id))
+    if not defaults.made:
+        return changes
     changes.set_vhost(defaults.vhost, DEFAULT_DESCRIPTION)
     changes.set_user(User(defaults.user, hashed(defaults.password.encode(), salt), SHA256, defaults.tags))
     changes.set_permission(Permission(defaults.user, defaults.vhost, EVERYTHING, EVERYTHING, EVERYTHING))
@@ -38,9 +43,10 @@ def restore_definitions(broker: Broker, loaded: LoadedDefinitions) -> dict[int, 
         )
     broker.users.restore(loaded.users)
     broker.permissions.restore(loaded.permissions, loaded.topic_permissions)
+    broker.parameters.restore(loaded.parameters, loaded.global_parameters)
     for exchange in loaded.exchanges:
         vhost = broker.vhosts[exchange.vhost]
-        if exchange.type_name not in TYPES:
+        if not is_known(exchange.type_name):
             log.error("exchange '%s' is of unknown type '%s' and left out", exchange.name, exchange.type_name)
             continue
         vhost.exchanges[exchange.name] = make_exchange(
@@ -49,6 +55,9 @@ def restore_definitions(broker: Broker, loaded: LoadedDefinitions) -> dict[int, 
     queues: dict[int, Queue] = {}
     for definition in loaded.queues:
         vhost = broker.vhosts[definition.vhost]
+        if definition.name.startswith(NAME_PREFIX):
+            restore_delay_queue(vhost, definition, queues)
+            continue
         queue = Queue(vhost, definition.name, True, definition.auto_delete, None, definition.arguments, definition.id)
         vhost.queues[queue.name] = queue
         queues[definition.id] = queue
@@ -57,6 +66,16 @@ def restore_definitions(broker: Broker, loaded: LoadedDefinitions) -> dict[int, 
     restore_policies(broker, loaded)
     restore_limits(broker, loaded)
     return queues
+
+
+def restore_delay_queue(vhost: VirtualHost, definition: QueueDefinition, queues: dict[int, Queue]) -> None:
+    """Give an exchange its delay queue again; without the exchange it is left out."""
+    exchange = vhost.exchanges.get(definition.name.removeprefix(NAME_PREFIX))
+    if exchange is None:
+        log.error("the delayed messages in '%s' are left out: their exchange is gone", definition.name)
+    else:
+        exchange.delay_queue = DelayQueue(vhost, exchange, definition.id)
+        queues[definition.id] = exchange.delay_queue
 
 
 def restore_binding(vhost: VirtualHost, binding: BindingDefinition) -> None:
@@ -78,7 +97,13 @@ def restore_policies(broker: Broker, loaded: LoadedDefinitions) -> None:
     for policy in loaded.policies:
         try:
             made = make_policy(
-                policy.name, policy.pattern, policy.apply_to, policy.definition, policy.priority, policy.operator
+                policy.name,
+                policy.pattern,
+                policy.apply_to,
+                policy.definition,
+                policy.priority,
+                policy.operator,
+                tolerant=True,
             )
         except InvalidPolicy as error:
             log.error("policy '%s' of vhost '%s' is left out: %s", policy.name, policy.vhost, error)
