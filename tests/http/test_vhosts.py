@@ -24,6 +24,18 @@ def test_a_virtual_host_is_made_changed_and_deleted(api: Api) -> None:
     assert api.delete(path).error == (404, "Object Not Found", "Not Found")
 
 
+def test_a_protected_virtual_host_is_not_deleted(api: Api) -> None:
+    protected = {"name": "kept", "metadata": {"description": "", "tags": [], "protected_from_deletion": True}}
+    assert api.post("/api/definitions", {"vhosts": [protected]}).status == 204
+    reason = "Refusing to delete virtual host 'kept' because it is protected from deletion"
+    assert api.delete("/api/vhosts/kept").error == (412, "precondition_failed", reason)
+    [exported] = [each for each in api.get("/api/definitions")["vhosts"] if each["name"] == "kept"]
+    assert exported["metadata"]["protected_from_deletion"] is True
+    protected["metadata"] = {"protected_from_deletion": False}
+    assert api.post("/api/definitions", {"vhosts": [protected]}).status == 204
+    assert api.delete("/api/vhosts/kept").status == 204
+
+
 def test_who_makes_a_virtual_host_may_do_everything_in_it(api: Api) -> None:
     api.put("/api/vhosts/made")
     assert api.get("/api/vhosts/made/permissions") == [

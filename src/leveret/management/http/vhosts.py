@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from leveret.broker.broker import TooManyVirtualHosts
+from leveret.broker.broker import ProtectedVirtualHost, TooManyVirtualHosts
 from leveret.broker.queue_arguments import CLASSIC
 from leveret.broker.vhost import InvalidQueueType, VirtualHost
 from leveret.management.http.access import administrator, viewer_of_vhost
 from leveret.management.http.call import Call
-from leveret.management.http.errors import bad_request
+from leveret.management.http.errors import Refused, bad_request
 from leveret.management.http.lists import List, ListColumns
 from leveret.management.http.overview import message_totals, visible_vhosts
 from leveret.management.http.resource import Resource
@@ -109,9 +109,13 @@ def default_type_of(body: dict[str, Any]) -> str | None:
 
 
 async def delete_vhost(call: Call) -> None:
-    """Delete one with all that is in it."""
+    """Delete one with all that is in it, unless it is protected from that."""
     call.begin_change()
-    call.broker.delete_vhost(call.vhost().name)
+    try:
+        call.broker.delete_vhost(call.vhost().name)
+    except ProtectedVirtualHost as error:
+        reason = f"Refusing to delete virtual host '{error}' because it is protected from deletion"
+        raise Refused(412, "precondition_failed", reason) from None
     await call.committed()
 
 
