@@ -22,6 +22,7 @@ from leveret.amqp.methods import (
     Method,
 )
 from leveret.amqp.reply_codes import ACCESS_REFUSED, CHANNEL_ERROR, COMMAND_INVALID, NOT_ALLOWED, HardError
+from leveret.broker import connection_log
 from leveret.broker.connection_state import (
     EXPECT_OPEN,
     EXPECT_START_OK,
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
 log: Final = logging.getLogger("leveret.connection")
 
 ACCEPTED_HEADERS: Final = (PROTOCOL_HEADER, b"AMQP\x01\x01\x00\x09", b"AMQP\x01\x01\x09\x01")
-FRAME_MAX: Final = 131072
-HEARTBEAT: Final = 60  # seconds, suggested to clients
 
 
 def start(connection: Connection) -> None:
@@ -94,14 +93,16 @@ def start_ok(connection: Connection, method: ConnectionStartOk) -> None:
         connection.close_socket()
         return
     connection.state = EXPECT_TUNE_OK
-    connection.send_method(0, ConnectionTune(connection.broker.limits.channel_max, FRAME_MAX, HEARTBEAT))
+    limits = connection.broker.limits
+    connection.send_method(0, ConnectionTune(limits.channel_max, limits.frame_max, limits.heartbeat))
 
 
 def tune_ok(connection: Connection, method: ConnectionTuneOk) -> None:
     """Agree on the limits: 0 asks for none, which is above ours. HardError 530 outside of what was offered."""
-    check_negotiated("frame_max", method.frame_max, MIN_FRAME_MAX, FRAME_MAX)
-    check_negotiated("channel_max", method.channel_max, 1, connection.broker.limits.channel_max)
-    connection.frame_max = method.frame_max
+    limits = connection.broker.limits
+    check_negotiated("frame_max", method.frame_max, MIN_FRAME_MAX, limits.frame_max)
+    check_negotiated("channel_max", method.channel_max, 1, limits.channel_max)
+    connection.negotiated(method.frame_max)
     connection.channel_max = method.channel_max
     connection.heartbeat = method.heartbeat
     connection.state = EXPECT_OPEN
@@ -132,9 +133,4 @@ def open_vhost(connection: Connection, method: ConnectionOpen) -> None:
     check_connection(connection, vhost)
     connection.begin_running(vhost)
     connection.send_method(0, ConnectionOpenOk())
-    log.info(
-        "connection %s: user '%s' authenticated and granted access to vhost '%s'",
-        connection.name,
-        connection.user,
-        vhost.name,
-    )
+    connection_log.authenticated(connection)

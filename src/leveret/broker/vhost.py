@@ -97,6 +97,7 @@ class VirtualHost:
         self.policies.apply_to_exchange(exchange)
         self.exchanges[exchange.name] = exchange
         self.epoch += 1
+        log.debug("exchange '%s' of type %s added to vhost '%s'", exchange.name, exchange.type_name, self.name)
         if exchange.durable:
             self.store.exchange_added(self.name, exchange)
 
@@ -111,6 +112,7 @@ class VirtualHost:
         self.policies.apply_to_queue(queue)
         self.queues[queue.name] = queue
         self.epoch += 1
+        log.debug("queue '%s' added to vhost '%s'", queue.name, self.name)
         if queue.durable:
             self.store.queue_added(self.name, queue)
 
@@ -171,6 +173,7 @@ class VirtualHost:
         """Delete an exchange with all bindings from it; gives those to it, which are still to be removed."""
         exchange.deleted = True
         self.epoch += 1
+        log.debug("exchange '%s' deleted from vhost '%s'", exchange.name, self.name)
         del self.exchanges[exchange.name]
         if exchange.durable:
             self.store.exchange_deleted(self.name, exchange)
@@ -185,6 +188,7 @@ class VirtualHost:
         queue.end()
         self.epoch += 1
         del self.queues[queue.name]
+        log.debug("queue '%s' deleted from vhost '%s', with %d ready messages", queue.name, self.name, count)
         if queue.owner is not None:
             queue.owner.exclusive_queues.pop(queue, None)
         for binding in list(queue.bindings_to):

@@ -1,0 +1,217 @@
+"""The settings of TLS, of users, and of what a broker begins with: part of the table in `settings`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from leveret.server import setting_kinds as kinds
+from leveret.server.setting_table import setting
+
+TLS: Final = "TLS"
+USERS: Final = "users and permissions"
+VHOSTS: Final = "virtual hosts"
+HTTP_API: Final = "the HTTP API"
+DEFINITIONS: Final = "definitions"
+ALL: Final = ".*"
+
+
+@dataclass(frozen=True)
+class AccessSettings:
+    """Who may connect, how, and what is there for them."""
+
+    # TLS
+    tls_bind: tuple[str, ...] = setting(
+        kinds.ADDRESSES,
+        (),
+        "addresses to listen on for TLS",
+        key="tls.bind",
+        rabbitmq="listeners.ssl listeners.ssl.$name",
+        planned=TLS,
+    )
+    tls_port: int = setting(kinds.PORT, 5671, "TCP port for TLS", key="tls.port", planned=TLS)
+    tls_cacertfile: Path | None = setting(
+        kinds.PATH,
+        None,
+        "PEM file of the authorities that certify clients",
+        key="tls.cacertfile",
+        rabbitmq="ssl_options.cacertfile",
+        planned=TLS,
+    )
+    tls_certfile: Path | None = setting(
+        kinds.PATH,
+        None,
+        "PEM file of the broker's certificate",
+        key="tls.certfile",
+        rabbitmq="ssl_options.certfile",
+        planned=TLS,
+    )
+    tls_keyfile: Path | None = setting(
+        kinds.PATH, None, "PEM file of its key", key="tls.keyfile", rabbitmq="ssl_options.keyfile", planned=TLS
+    )
+    tls_password: str | None = setting(
+        kinds.TEXT,
+        None,
+        "the key's password",
+        key="tls.password",
+        rabbitmq="ssl_options.password",
+        secret=True,
+        planned=TLS,
+    )
+    tls_verify: str = setting(
+        kinds.one_of("verify_none", "verify_peer"),
+        "verify_none",
+        "whether a client's certificate is verified",
+        key="tls.verify",
+        rabbitmq="ssl_options.verify",
+        planned=TLS,
+    )
+    tls_fail_if_no_peer_cert: bool = setting(
+        kinds.BOOLEAN,
+        False,
+        "refuse clients without a certificate",
+        key="tls.fail_if_no_peer_cert",
+        rabbitmq="ssl_options.fail_if_no_peer_cert",
+        planned=TLS,
+    )
+    tls_depth: int = setting(
+        kinds.COUNT,
+        10,
+        "how many authorities a certificate may have above it",
+        key="tls.depth",
+        rabbitmq="ssl_options.depth",
+        planned=TLS,
+    )
+    tls_versions: tuple[str, ...] = setting(
+        kinds.TLS_VERSIONS,
+        ("tlsv1.3", "tlsv1.2"),
+        "versions that are spoken",
+        key="tls.versions",
+        rabbitmq="ssl_options.versions.$name",
+        planned=TLS,
+    )
+    tls_ciphers: tuple[str, ...] = setting(
+        kinds.TEXTS,
+        (),
+        "cipher suites, by OpenSSL's names",
+        key="tls.ciphers",
+        rabbitmq="ssl_options.ciphers.$name",
+        unset="OpenSSL's",
+        planned=TLS,
+    )
+    tls_cert_login_from: str = setting(
+        kinds.one_of("common_name", "distinguished_name", "subject_alternative_name"),
+        "distinguished_name",
+        "what in a certificate is the name of the user",
+        key="tls.cert_login_from",
+        rabbitmq="ssl_cert_login_from",
+        planned=TLS,
+    )
+    tls_handshake_timeout: int = setting(
+        kinds.MILLISECONDS,
+        5000,
+        "milliseconds that the handshake of TLS may take",
+        key="tls.handshake_timeout",
+        rabbitmq="ssl_handshake_timeout",
+        planned=TLS,
+    )
+
+    # who may do what
+    default_user: str = setting(
+        kinds.TEXT,
+        "guest",
+        "the user that a broker without any creates",
+        rabbitmq="default_user",
+        environment="RABBITMQ_DEFAULT_USER",
+        planned=USERS,
+    )
+    default_pass: str = setting(
+        kinds.TEXT,
+        "guest",
+        "that user's password",
+        rabbitmq="default_pass",
+        environment="RABBITMQ_DEFAULT_PASS",
+        secret=True,
+        planned=USERS,
+    )
+    default_vhost: str = setting(
+        kinds.TEXT,
+        "/",
+        "the virtual host that a broker without any creates",
+        rabbitmq="default_vhost",
+        environment="RABBITMQ_DEFAULT_VHOST",
+        planned=VHOSTS,
+    )
+    default_user_tags: tuple[str, ...] = setting(
+        kinds.TEXTS, ("administrator",), "that user's tags", rabbitmq="default_user_tags.$name", planned=USERS
+    )
+    default_permissions_configure: str = setting(
+        kinds.TEXT,
+        ALL,
+        "what that user may configure",
+        key="default_permissions.configure",
+        rabbitmq="default_permissions.configure",
+        planned=USERS,
+    )
+    default_permissions_write: str = setting(
+        kinds.TEXT,
+        ALL,
+        "what that user may write",
+        key="default_permissions.write",
+        rabbitmq="default_permissions.write",
+        planned=USERS,
+    )
+    default_permissions_read: str = setting(
+        kinds.TEXT,
+        ALL,
+        "what that user may read",
+        key="default_permissions.read",
+        rabbitmq="default_permissions.read",
+        planned=USERS,
+    )
+    loopback_users: tuple[str, ...] = setting(
+        kinds.TEXTS,
+        ("guest",),
+        "users that may connect from this machine alone",
+        rabbitmq="loopback_users loopback_users.$name",
+        planned=USERS,
+    )
+    auth_mechanisms: tuple[str, ...] = setting(
+        kinds.TEXTS,
+        ("PLAIN", "AMQPLAIN"),
+        "SASL mechanisms that are offered",
+        rabbitmq="auth_mechanisms.$name",
+        planned=USERS,
+    )
+    default_queue_type: str | None = setting(
+        kinds.one_of("classic", "quorum", "stream"),
+        None,
+        "the type of queues that say none",
+        rabbitmq="default_queue_type",
+        unset="classic",
+        planned=VHOSTS,
+    )
+    cluster_name: str | None = setting(
+        kinds.TEXT,
+        None,
+        "the name by which the broker introduces itself",
+        rabbitmq="cluster_name",
+        unset="the node's",
+        planned=HTTP_API,
+    )
+    load_definitions: Path | None = setting(
+        kinds.PATH,
+        None,
+        "definitions file, or folder of such, that is imported at the start",
+        rabbitmq="load_definitions definitions.local.path management.load_definitions",
+        planned=DEFINITIONS,
+    )
+    definitions_skip_if_unchanged: bool = setting(
+        kinds.BOOLEAN,
+        False,
+        "import definitions only if they have changed",
+        key="definitions.skip_if_unchanged",
+        rabbitmq="definitions.skip_if_unchanged",
+        planned=DEFINITIONS,
+    )
