@@ -20,6 +20,7 @@ from mypy_extensions import i64
 from leveret.amqp.frame import FRAME_OVERHEAD, content_frames, method_frame, split_content
 from leveret.amqp.methods import BasicCancel, BasicNack, ChannelClose, Method
 from leveret.amqp.reply_codes import PRECONDITION_FAILED, UNEXPECTED_FRAME, AMQPError, HardError, SoftError
+from leveret.broker import connection_log
 from leveret.broker.consumer import Consumer, Delivery
 from leveret.broker.consumer_timeout import GotTimeout
 from leveret.broker.message import BODY_SIZE_AT, Message

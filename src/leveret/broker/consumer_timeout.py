@@ -144,7 +144,7 @@ class GotTimeout:
 
 
 def timeout_of(settings: QueueSettings, limits: NodeLimits) -> i64:
-    """The timeout of a queue, in milliseconds, by its own settings or else by the node's; NONE or 0 if there is none."""
+    """The timeout of a queue in milliseconds, by its own settings or else by the node's; NONE or 0 if there is none."""
     if settings.consumer_timeout == NONE and limits.consumer_timeout:
         return i64(limits.consumer_timeout)
     return settings.consumer_timeout

@@ -6,6 +6,7 @@ in and forgets it when they differ.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
@@ -28,6 +29,8 @@ from leveret.broker.timers import Timers
 
 if TYPE_CHECKING:
     from leveret.broker.connection import Connection
+
+log: Final = logging.getLogger("leveret.queue")
 
 PREDECLARED: Final = (
     ("amq.direct", "direct", False),

@@ -14,7 +14,7 @@ from typing import NoReturn
 from leveret import __version__
 from leveret.build import description
 from leveret.cli import DEFAULT_DATA_DIR
-from leveret.server.limits import parse_memory_limit, parse_size
+from leveret.server.limits import octets_of, parse_memory_limit, parse_size
 
 LOG_LEVELS = ("debug", "info", "warning", "error", "none")
 DAY = 24 * 60 * 60 * 1000  # milliseconds
@@ -164,7 +164,7 @@ def channel_limit(text: str) -> int:
 def memory_limit(text: str) -> int:
     """Octets, given as such or as a share of what there is."""
     try:
-        return parse_memory_limit(text)
+        return octets_of(parse_memory_limit(text))
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 
