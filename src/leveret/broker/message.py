@@ -65,12 +65,12 @@ class Message(LogEntry):
     """What was published: address, content frames, and what routing had to learn from the properties anyway.
 
     `time` is when it was taken in, in milliseconds since 1970; `expiration` is how long its publisher lets it wait in a
-    queue from then on, in milliseconds. `place` is where the store has it; `targets` are those it is to be stored for,
-    until it is written.
+    queue from then on, in milliseconds, or NEVER. `place` is where the store has it; `targets` are those it is to be
+    stored for, until it is written.
     """
 
     def __init__(
-        self, address: Address, content: bytes, frame_max: i64, persistent: bool, time: i64, expiration: i64 = NEVER
+        self, address: Address, content: bytes, frame_max: i64, persistent: bool, time: i64, expiration: i64
     ) -> None:
         self.address: Final = address
         self.content: Final = content

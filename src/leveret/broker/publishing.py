@@ -60,8 +60,12 @@ def publish(channel: Channel, route: Route, content: bytes) -> None:
         return
     persistent = flags != 0 and content[PROPERTIES_AT] == PERSISTENT
     connection = channel.connection
-    message = Message(route.address, content, connection.frame_max, persistent, connection.broker.timers.time_ms)
-    take_in(channel, message, route.queues, route.mandatory, None)
+    time_ms = connection.broker.timers.time_ms
+    message = Message(route.address, content, connection.frame_max, persistent, time_ms, NEVER)
+    if channel.transaction is None:
+        take_in(channel, message, route.queues, route.mandatory)
+    else:
+        channel.transaction.publish(message, names_for_commit(message, route.queues, None), route.mandatory)
 
 
 def publish_with_properties(channel: Channel, route: Route, content: bytes, flags: i64) -> None:
@@ -87,17 +91,25 @@ def publish_with_properties(channel: Channel, route: Route, content: bytes, flag
     message = Message(address, content, connection.frame_max, persistent, time_ms, expiration)
     if keys is not None and properties is not None and (route.each_message or len(keys) > 1):
         queues = connection.vhost_opened().route(route.exchange, keys, properties, message)[0]
-    take_in(channel, message, queues, route.mandatory, keys)
+    if channel.transaction is None:
+        take_in(channel, message, queues, route.mandatory)
+    else:
+        channel.transaction.publish(message, names_for_commit(message, queues, keys), route.mandatory)
 
 
-def take_in(channel: Channel, message: Message, queues: list[Queue], mandatory: bool, keys: list[str] | None) -> None:
-    """Keep a message for the commit, or put it into its queues. `keys` are its routing keys, if it has several."""
-    if channel.transaction is not None:
-        names = {queue.name: None for queue in queues}
-        if message.address.exchange == "":
-            names.update(dict.fromkeys(keys or [message.address.routing_key]))
-        channel.transaction.publish(message, list(names), mandatory)
-        return
+def names_for_commit(message: Message, queues: list[Queue], keys: list[str] | None) -> list[str]:
+    """The queues that a transaction's message is for, `keys` being its routing keys, if it has several.
+
+    The default exchange's are told by name alone, since they may be declared before the commit.
+    """
+    names = {queue.name: None for queue in queues}
+    if message.address.exchange == "":
+        names.update(dict.fromkeys(keys or [message.address.routing_key]))
+    return list(names)
+
+
+def take_in(channel: Channel, message: Message, queues: list[Queue], mandatory: bool) -> None:
+    """Put a message into its queues, and confirm or return it."""
     store = channel.connection.broker.store
     stored = store.keeps and must_survive(message, queues)
     if stored:
