@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from leveret.server import setting_kinds as kinds
+from leveret.server.setting_kinds import DefaultUser
 from leveret.server.setting_table import setting
 
 TLS: Final = "TLS"
@@ -18,16 +19,15 @@ ALL: Final = ".*"
 
 
 @dataclass(frozen=True)
-class AccessSettings:
-    """Who may connect, how, and what is there for them."""
+class TlsSettings:
+    """TLS."""
 
-    # TLS
     tls_bind: tuple[str, ...] = setting(
         kinds.ADDRESSES,
         (),
         "addresses to listen on for TLS",
         key="tls.bind",
-        rabbitmq="listeners.ssl listeners.ssl.$name",
+        rabbitmq="listeners.ssl listeners.ssl.$listener",
         planned=TLS,
     )
     tls_port: int = setting(kinds.PORT, 5671, "TCP port for TLS", key="tls.port", planned=TLS)
@@ -101,11 +101,27 @@ class AccessSettings:
         planned=TLS,
     )
     tls_cert_login_from: str = setting(
-        kinds.one_of("common_name", "distinguished_name", "subject_alternative_name"),
+        kinds.one_of("common_name", "distinguished_name", "subject_alternative_name", "subject_alt_name"),
         "distinguished_name",
         "what in a certificate is the name of the user",
         key="tls.cert_login_from",
         rabbitmq="ssl_cert_login_from",
+        planned=TLS,
+    )
+    tls_cert_login_san_type: str = setting(
+        kinds.one_of("dns", "ip", "email", "uri", "other_name"),
+        "dns",
+        "which kind of its other names, if it is one of these",
+        key="tls.cert_login_san_type",
+        rabbitmq="ssl_cert_login_san_type",
+        planned=TLS,
+    )
+    tls_cert_login_san_index: int = setting(
+        kinds.COUNT,
+        0,
+        "which of those, from 0",
+        key="tls.cert_login_san_index",
+        rabbitmq="ssl_cert_login_san_index",
         planned=TLS,
     )
     tls_handshake_timeout: int = setting(
@@ -117,7 +133,11 @@ class AccessSettings:
         planned=TLS,
     )
 
-    # who may do what
+
+@dataclass(frozen=True)
+class AccessSettings:
+    """Who may connect, and what is there for them."""
+
     default_user: str = setting(
         kinds.TEXT,
         "guest",
@@ -144,10 +164,10 @@ class AccessSettings:
         planned=VHOSTS,
     )
     default_user_tags: tuple[str, ...] = setting(
-        kinds.TEXTS, ("administrator",), "that user's tags", rabbitmq="default_user_tags.$name", planned=USERS
+        kinds.TEXTS, ("administrator",), "that user's tags", rabbitmq="default_user_tags.$item", planned=USERS
     )
     default_permissions_configure: str = setting(
-        kinds.TEXT,
+        kinds.PATTERN,
         ALL,
         "what that user may configure",
         key="default_permissions.configure",
@@ -155,7 +175,7 @@ class AccessSettings:
         planned=USERS,
     )
     default_permissions_write: str = setting(
-        kinds.TEXT,
+        kinds.PATTERN,
         ALL,
         "what that user may write",
         key="default_permissions.write",
@@ -163,18 +183,26 @@ class AccessSettings:
         planned=USERS,
     )
     default_permissions_read: str = setting(
-        kinds.TEXT,
+        kinds.PATTERN,
         ALL,
         "what that user may read",
         key="default_permissions.read",
         rabbitmq="default_permissions.read",
         planned=USERS,
     )
+    default_users: tuple[DefaultUser, ...] = setting(
+        kinds.USERS,
+        (),
+        "users that each new virtual host whose name matches their pattern begins with",
+        rabbitmq="default_users.$user.password default_users.$user.tags default_users.$user.vhost_pattern "
+        "default_users.$user.configure default_users.$user.write default_users.$user.read",
+        planned=USERS,
+    )
     loopback_users: tuple[str, ...] = setting(
         kinds.TEXTS,
         ("guest",),
         "users that may connect from this machine alone",
-        rabbitmq="loopback_users loopback_users.$name",
+        rabbitmq="loopback_users loopback_users.$item",
         planned=USERS,
     )
     auth_mechanisms: tuple[str, ...] = setting(

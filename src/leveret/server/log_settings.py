@@ -14,7 +14,7 @@ FEDERATION: Final = "federation"
 
 @dataclass(frozen=True)
 class LogSettings:
-    """What is logged, where, and how."""
+    """The log."""
 
     log_level: str | None = setting(
         kinds.LEVEL,
@@ -24,6 +24,7 @@ class LogSettings:
         flag=True,
         rabbitmq="log.default.level",
         unset="info",
+        reloads=True,
     )
     log_connection_level: str | None = setting(
         kinds.LEVEL,
@@ -32,6 +33,7 @@ class LogSettings:
         key="log.connection.level",
         rabbitmq="log.connection.level",
         unset="log.level",
+        reloads=True,
     )
     log_channel_level: str | None = setting(
         kinds.LEVEL,
@@ -40,6 +42,7 @@ class LogSettings:
         key="log.channel.level",
         rabbitmq="log.channel.level",
         unset="log.level",
+        reloads=True,
     )
     log_queue_level: str | None = setting(
         kinds.LEVEL,
@@ -48,6 +51,7 @@ class LogSettings:
         key="log.queue.level",
         rabbitmq="log.queue.level",
         unset="log.level",
+        reloads=True,
     )
     log_federation_level: str | None = setting(
         kinds.LEVEL,
@@ -57,9 +61,16 @@ class LogSettings:
         rabbitmq="log.federation.level",
         unset="log.level",
         planned=FEDERATION,
+        reloads=True,
     )
     log_console: bool = setting(
-        kinds.BOOLEAN, True, "log to the console", key="log.console.enabled", flag=True, rabbitmq="log.console"
+        kinds.BOOLEAN,
+        True,
+        "log to the console",
+        key="log.console.enabled",
+        flag=True,
+        rabbitmq="log.console",
+        reloads=True,
     )
     log_console_level: str | None = setting(
         kinds.LEVEL,
@@ -68,6 +79,7 @@ class LogSettings:
         key="log.console.level",
         rabbitmq="log.console.level",
         unset="log.level",
+        reloads=True,
     )
     log_console_formatter: str = setting(
         kinds.one_of("plaintext", "json"),
@@ -76,6 +88,7 @@ class LogSettings:
         key="log.console.formatter",
         flag=True,
         rabbitmq="log.console.formatter",
+        reloads=True,
     )
     log_console_stdio: str = setting(
         kinds.one_of("stderr", "stdout"),
@@ -83,6 +96,7 @@ class LogSettings:
         "where the console is",
         key="log.console.stdio",
         rabbitmq="log.console.stdio",
+        reloads=True,
     )
     log_file: Path | None = setting(
         kinds.LOG_FILE,
@@ -91,6 +105,7 @@ class LogSettings:
         key="log.file.path",
         flag=True,
         rabbitmq="log.file",
+        reloads=True,
     )
     log_dir: Path | None = setting(
         kinds.FOLDER,
@@ -99,6 +114,7 @@ class LogSettings:
         key="log.dir",
         rabbitmq="log.dir",
         unset="the current folder",
+        reloads=True,
     )
     log_file_level: str | None = setting(
         kinds.LEVEL,
@@ -107,6 +123,7 @@ class LogSettings:
         key="log.file.level",
         rabbitmq="log.file.level",
         unset="log.level",
+        reloads=True,
     )
     log_file_formatter: str = setting(
         kinds.one_of("plaintext", "json"),
@@ -114,25 +131,5 @@ class LogSettings:
         "how the file is written",
         key="log.file.formatter",
         rabbitmq="log.file.formatter",
-    )
-    log_file_rotation_size: int | None = setting(
-        kinds.OPTIONAL_SIZE,
-        None,
-        "begin a new file when this one would become larger",
-        key="log.file.rotation.size",
-        rabbitmq="log.file.rotation.size",
-    )
-    log_file_rotation_date: str | None = setting(
-        kinds.ROTATION,
-        None,
-        "begin a new file at these times: $D0 each day at 0, $W5D16 on Fridays at 16, $M1D0 on each 1st",
-        key="log.file.rotation.date",
-        rabbitmq="log.file.rotation.date",
-    )
-    log_file_rotation_count: int = setting(
-        kinds.COUNT,
-        10,
-        "how many older files are kept",
-        key="log.file.rotation.count",
-        rabbitmq="log.file.rotation.count",
+        reloads=True,
     )

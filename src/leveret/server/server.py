@@ -15,8 +15,8 @@ import signal
 import socket
 import sys
 import time
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import fields
 from typing import Final
 
 from leveret import __version__
@@ -24,54 +24,46 @@ from leveret.broker.broker import Broker
 from leveret.broker.limits import NodeLimits
 from leveret.build import description
 from leveret.server.alarms import DEFAULT_DISK_FREE_LIMIT, AlarmWatch
+from leveret.server.configuration import Configuration
 from leveret.server.control import CannotControl, ControlServer
-from leveret.server.limits import most_clients
-from leveret.server.listener import CannotListen, Listener, listen_tcp, listen_unix
+from leveret.server.limit_settings import LimitSettings
+from leveret.server.limits import most_clients, octets_of
+from leveret.server.listener import CannotListen, Listener, SocketOptions, listen_tcp, listen_unix
+from leveret.server.log_output import LogOutput
+from leveret.server.reload import Reload
+from leveret.server.setting_kinds import split_address
+from leveret.server.settings import Settings
 from leveret.server.storage import CannotStart, open_storage
 from leveret.server.tick import Tick
-from leveret.store.segment import SEGMENT_SIZE
 
 log: Final = logging.getLogger("leveret")
 
 GOODBYE: Final = 0.5  # seconds for clients to answer connection.close
 
 
-@dataclass(frozen=True)
-class Configuration:
-    """What `leveret serve` was asked for. `data_dir` None means that nothing is on disk and nobody can control it."""
-
-    bind: tuple[str, ...]
-    port: int
-    unix_socket: Path | None
-    data_dir: Path | None
-    ephemeral: bool
-    memory_limit: int  # octets
-    disk_free_limit: int | None = None  # octets; None takes the default
-    sync: str = "always"  # or never, or interval=MS
-    segment_size: int = SEGMENT_SIZE  # octets
-    limits: NodeLimits = field(default_factory=NodeLimits)
-
-
-async def serve(configuration: Configuration) -> None:
-    """Run a broker until it is told to stop. Raises CannotStart."""
+async def serve(configuration: Configuration, output: LogOutput, configure_again: Callable[[], Configuration]) -> None:
+    """Run a broker until it is told to stop. SIGHUP has the configuration made anew. Raises CannotStart."""
+    settings = configuration.settings
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    storage = open_storage(
-        configuration.data_dir, configuration.ephemeral, configuration.sync, configuration.segment_size, loop
-    )
-    node = f"leveret@{socket.gethostname()}"
-    broker = Broker(__version__, node, time.time, os.urandom, storage.store, configuration.limits)
+    loop.add_signal_handler(signal.SIGHUP, Reload(settings, output, configure_again).reload)
+    storage = open_storage(settings.folder, settings.ephemeral, settings.sync, settings.segment_size, loop)
+    broker = Broker(__version__, node_name(settings), time.time, os.urandom, storage.store, node_limits(settings))
     tick = Tick(broker, loop, most_clients())
     storage.restore(broker, tick)
     try:
-        listeners = await listen(tick, configuration)
+        listeners = await listen(tick, settings)
     except CannotListen as error:
         raise CannotStart(str(error)) from None
-    control = await open_control(configuration, tick, listeners, stopping)
-    watch = alarm_watch(tick, configuration)
+    control = await open_control(settings, tick, listeners, stopping)
+    watch = alarm_watch(tick, settings)
     log.info("Leveret %s (%s) on Python %s", __version__, description(), sys.version.split()[0])
+    for file in configuration.files:
+        log.info("configured by %s", file)
+    for warning in configuration.warnings:
+        log.warning("%s", warning)
     storage.report()
     for listener in listeners:
         log.info("listening on %s", listener.url)
@@ -89,36 +81,55 @@ async def serve(configuration: Configuration) -> None:
         await control.close()
 
 
-async def listen(tick: Tick, configuration: Configuration) -> list[Listener]:
-    """Open every listener that the configuration asks for."""
+def node_name(settings: Settings) -> str:
+    """The node's name, with that of the host."""
+    name = settings.node_name or "leveret"
+    return name if "@" in name else f"{name}@{socket.gethostname()}"
+
+
+def node_limits(settings: Settings) -> NodeLimits:
+    """The limits of the node, which have their names in the settings."""
+    return NodeLimits(**{limit.name: getattr(settings, limit.name) for limit in fields(LimitSettings)})
+
+
+async def listen(tick: Tick, settings: Settings) -> list[Listener]:
+    """Open every listener that the settings ask for. Raises CannotListen."""
+    options = SocketOptions(
+        settings.tcp_backlog, settings.tcp_nodelay, settings.tcp_keepalive, settings.tcp_sndbuf, settings.tcp_recbuf
+    )
     listeners: list[Listener] = []
-    port = configuration.port
-    for host in configuration.bind:
-        added = await listen_tcp(tick, host, port)
-        port = int(added[0].sock.getsockname()[1])
+    port = settings.port
+    for address in settings.bind:
+        host, own_port = split_address(address)
+        added = await listen_tcp(tick, host, int(own_port) if own_port else port, options)
+        if not own_port:
+            port = int(added[0].sock.getsockname()[1])
         listeners += added
-    if configuration.unix_socket is not None:
-        listeners.append(listen_unix(tick, configuration.unix_socket))
+    if settings.unix_socket is not None:
+        listeners.append(listen_unix(tick, settings.unix_socket, options))
+    if not listeners:
+        raise CannotListen("there is nothing to listen on: bind is none, and there is no unix_socket")
     return listeners
 
 
-def alarm_watch(tick: Tick, configuration: Configuration) -> AlarmWatch:
+def alarm_watch(tick: Tick, settings: Settings) -> AlarmWatch:
     """The watch over memory and disk; a broker that keeps nothing on disk needs no room there."""
-    disk_free_limit = configuration.disk_free_limit
-    if disk_free_limit is None:
-        disk_free_limit = max(DEFAULT_DISK_FREE_LIMIT, 2 * configuration.segment_size)
-    data_dir = None if configuration.ephemeral else configuration.data_dir
-    return AlarmWatch(tick, configuration.memory_limit, data_dir, disk_free_limit)
+    memory_limit = octets_of(settings.memory_limit, settings.memory_total)
+    disk_free_limit = max(DEFAULT_DISK_FREE_LIMIT, 2 * settings.segment_size)
+    if settings.disk_free_limit is not None:
+        disk_free_limit = octets_of(settings.disk_free_limit, settings.memory_total)
+    data_dir = None if settings.ephemeral else settings.folder
+    return AlarmWatch(tick, memory_limit, data_dir, disk_free_limit)
 
 
 async def open_control(
-    configuration: Configuration, tick: Tick, listeners: list[Listener], stopping: asyncio.Event
+    settings: Settings, tick: Tick, listeners: list[Listener], stopping: asyncio.Event
 ) -> ControlServer | None:
     """Open the control socket, if there is a data folder; CannotStart if that one is another broker's."""
-    if configuration.data_dir is None:
+    if settings.folder is None:
         return None
     urls = [listener.url for listener in listeners]
-    control = ControlServer(tick.broker, stopping.set, configuration.data_dir, urls, tick.begin)
+    control = ControlServer(tick.broker, stopping.set, settings.folder, urls, tick.begin)
     try:
         await control.start()
     except CannotControl as error:

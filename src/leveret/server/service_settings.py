@@ -15,7 +15,7 @@ METRICS: Final = "metrics"
 
 @dataclass(frozen=True)
 class ServiceSettings:
-    """The HTTP API and the metrics."""
+    """The HTTP API and metrics."""
 
     management_bind: tuple[str, ...] = setting(
         kinds.ADDRESSES,

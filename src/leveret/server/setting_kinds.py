@@ -7,12 +7,14 @@ wrong; whoever catches it says where.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Generic, TypeVar
 
+from leveret.broker.pattern import InvalidPattern, Pattern
 from leveret.server.limits import parse_memory_limit, parse_size
 
 T = TypeVar("T")
@@ -34,16 +36,60 @@ LEVELS: Final = {
     "emergency": 50,
     "none": 100,
 }
-ROTATION_DATE: Final = re.compile(r"\$(?:M(?P<day>\d{1,2})|W(?P<weekday>[0-6]))?(?:D(?P<hour>\d{1,2}))?", re.ASCII)
+
+
+def shown(value: object) -> str:
+    """A value in the form in which it is written; nothing for none."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
+    return str(value)
+
+
+def shown_size(value: object) -> str:
+    """Octets with a unit, if that makes a short number of them that is exact."""
+    if not isinstance(value, int):
+        return shown(value)
+    for power in range(4, 0, -1):
+        for base, unit in ((1024, "iB"), (1000, "B")):
+            number, rest = divmod(value, base**power)
+            if number and not rest:
+                prefix = "k" if (base, power) == (1000, 1) else "KMGT"[power - 1]
+                return f"{number}{prefix}{unit}" if number < 10_000 else str(value)
+    return str(value)
 
 
 @dataclass(frozen=True)
 class Kind(Generic[T]):
-    """A kind of value: its name for people, and its parser. `several` are given by repeating, or between commas."""
+    """A kind of value: its name for people, its parser, and how it is shown, which the parser understands.
+
+    `several` are given by repeating, or between commas.
+    """
 
     metavar: str
     parse: Callable[[str], T]
     several: bool = False
+    show: Callable[[object], str] = shown
+
+
+@dataclass(frozen=True)
+class DefaultUser:
+    """A user that new virtual hosts begin with, if their name matches the pattern. No password is one that none has."""
+
+    name: str
+    password: str = field(default="", repr=False)
+    tags: tuple[str, ...] = ()
+    vhost_pattern: str = ".*"
+    configure: str = ".*"
+    write: str = ".*"
+    read: str = ".*"
+
+    def __str__(self) -> str:
+        """What may be shown of it."""
+        return f"{self.name} [{' '.join(self.tags)}] in {self.vhost_pattern}"
 
 
 def text(value: str) -> str:
@@ -51,6 +97,39 @@ def text(value: str) -> str:
     if not value:
         raise ValueError("a text is needed")
     return value
+
+
+def pattern(value: str) -> str:
+    """A regular expression."""
+    if value != ".*":
+        try:
+            Pattern(value)
+        except InvalidPattern as error:
+            raise ValueError(f"{value!r} is not a regular expression: {error}") from None
+    return value
+
+
+def node_name(value: str) -> str:
+    """A name, with or without @ and a host."""
+    if not re.fullmatch(r"[\w.-]+(@[\w.-]+)?", value, re.ASCII):
+        raise ValueError(f"{value!r} is not a name such as leveret or leveret@host")
+    return value
+
+
+def users(value: str) -> tuple[DefaultUser, ...]:
+    """Users, as an object in JSON that has one by each name. ValueError never has a password in it."""
+    try:
+        told = json.loads(value)
+        return tuple(default_user(name, parts) for name, parts in told.items())
+    except (AttributeError, TypeError, json.JSONDecodeError):
+        raise ValueError("this is not an object with users by name and their parts as texts") from None
+
+
+def default_user(name: str, parts: dict[str, str]) -> DefaultUser:
+    """A user from its parts. TypeError for parts that there aren't."""
+    patterns = {key: pattern(parts[key]) for key in ("vhost_pattern", "configure", "write", "read") if key in parts}
+    others = {key: each for key, each in parts.items() if key not in (*patterns, "tags")}
+    return DefaultUser(name, tags=TEXTS.parse(parts.get("tags", "")), **others, **patterns)
 
 
 def path(value: str) -> Path:
@@ -114,11 +193,6 @@ def size(lowest: int = 0, highest: int = 2**63 - 1, between: str = "") -> Callab
     return parse
 
 
-def optional_size(value: str) -> int | None:
-    """Octets, or infinity."""
-    return None if value == "infinity" else parse_size(value)
-
-
 def disk_limit(value: str) -> int | float:
     """Octets as an int; as a float, which has a point, a multiple of the memory that there is."""
     return float(value) if re.fullmatch(r"\d{0,6}\.\d{1,9}", value, re.ASCII) else parse_size(value)
@@ -139,6 +213,11 @@ def consumer_timeout(value: str) -> int:
     return 0 if value.lower() in FALSE else number(1, 2**53, "milliseconds")(value)
 
 
+def patience(value: str) -> int:
+    """Milliseconds, or infinity, which is 24 days."""
+    return LARGEST if value == "infinity" else number(1, LARGEST, "milliseconds")(value)
+
+
 def one_of(*names: str) -> Kind[str]:
     """A kind whose values are some names."""
 
@@ -154,14 +233,6 @@ def level(value: str) -> str:
     """A level of the log, by RabbitMQ's names."""
     if value not in LEVELS:
         raise ValueError(f"{value!r} is not one of {', '.join(LEVELS)}")
-    return value
-
-
-def rotation_date(value: str) -> str:
-    """When a log file is rotated, as RabbitMQ writes it: $D0 each day at 0, $W5D16 on Fridays at 16, $M1D0 each 1st."""
-    found = ROTATION_DATE.fullmatch(value)
-    if value == "$" or found is None or int(found["hour"] or 0) > 23 or not 1 <= int(found["day"] or 1) <= 31:
-        raise ValueError(f"{value!r} is not a date such as $D0, $W5D16 or $M1D0")
     return value
 
 
@@ -205,15 +276,18 @@ PORT: Final = Kind("PORT", port_number)
 ADDRESSES: Final = Kind("HOST", listed(address), several=True)
 LIMIT: Final = Kind("N", limit)
 CHANNEL_LIMIT: Final = Kind("N", channel_limit)
-SIZE: Final = Kind("SIZE", size())
-OPTIONAL_SIZE: Final = Kind("SIZE", optional_size)
-SEGMENT_SIZE: Final = Kind("SIZE", size(64 * 1024, 1024**3, "between 64KiB and 1GiB"))
-FRAME_SIZE: Final = Kind("SIZE", size(4096, 1024**3, "between 4KiB and 1GiB"))
-MESSAGE_SIZE: Final = Kind("SIZE", size(1, LARGEST, "between 1 and 2147483647"))
-SOCKET_BUFFER: Final = Kind("SIZE", size(1, LARGEST, "between 1 and 2147483647"))
-MEMORY: Final = Kind("LIMIT", parse_memory_limit)
-DISK: Final = Kind("SIZE", disk_limit)
+SIZE: Final = Kind("SIZE", size(), show=shown_size)
+SEGMENT_SIZE: Final = Kind("SIZE", size(64 * 1024, 1024**3, "between 64KiB and 1GiB"), show=shown_size)
+FRAME_SIZE: Final = Kind("SIZE", size(4096, 1024**3, "between 4KiB and 1GiB"), show=shown_size)
+MESSAGE_SIZE: Final = Kind("SIZE", size(1, LARGEST, "between 1 and 2147483647"), show=shown_size)
+SOCKET_BUFFER: Final = Kind("SIZE", size(1, LARGEST, "between 1 and 2147483647"), show=shown_size)
+MEMORY: Final = Kind("LIMIT", parse_memory_limit, show=shown_size)
+DISK: Final = Kind("SIZE", disk_limit, show=shown_size)
 SYNC: Final = Kind("always|interval=MS|never", sync_mode)
+PATIENCE: Final = Kind("MS", patience)
+NODE: Final = Kind("NAME", node_name)
+PATTERN: Final = Kind("REGEX", pattern)
+USERS: Final = Kind("JSON", users)
 SECONDS: Final = Kind("SECONDS", number(0, 65535, "seconds"))
 MILLISECONDS: Final = Kind("MS", number(1, LARGEST, "milliseconds"))
 CONSUMER_TIMEOUT: Final = Kind("MS", consumer_timeout)
@@ -221,15 +295,3 @@ TLS_VERSIONS: Final = Kind("VERSION", listed(one_of("tlsv1.3", "tlsv1.2", "tlsv1
 COUNT: Final = Kind("N", number(0, LARGEST))
 POSITIVE: Final = Kind("N", number(1, LARGEST))
 LEVEL: Final = Kind("LEVEL", level)
-ROTATION: Final = Kind("DATE", rotation_date)
-
-
-def shown(value: object) -> str:
-    """A value in the form in which it is written; nothing for none."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, tuple):
-        return ", ".join(value)
-    return str(value)

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from leveret.broker import limits
 from leveret.server import setting_kinds as kinds
-from leveret.server.access_settings import AccessSettings
+from leveret.server.access_settings import AccessSettings, TlsSettings
+from leveret.server.limit_settings import AlarmSettings, LimitSettings
 from leveret.server.log_settings import LogSettings
 from leveret.server.service_settings import ServiceSettings
 from leveret.server.setting_table import Setting, setting, settings_of
@@ -26,16 +26,15 @@ DEFAULT_DATA_DIR: Final = Path("leveret-data")
 
 
 @dataclass(frozen=True)
-class Settings(ServiceSettings, AccessSettings, LogSettings):
-    """The settings of one broker, each of them as it came out."""
+class ListenerSettings:
+    """Where clients connect."""
 
-    # where clients connect
     bind: tuple[str, ...] = setting(
         kinds.ADDRESSES,
         ("127.0.0.1",),
         "addresses or host names to listen on, * for all; one may have a port of its own, as in [::1]:5673",
         flag=True,
-        rabbitmq="listeners.tcp listeners.tcp.$name",
+        rabbitmq="listeners.tcp listeners.tcp.$listener",
         environment="RABBITMQ_NODE_IP_ADDRESS",
     )
     port: int = setting(kinds.PORT, 5672, "TCP port, 0 for a free one", flag=True, environment="RABBITMQ_NODE_PORT")
@@ -81,7 +80,11 @@ class Settings(ServiceSettings, AccessSettings, LogSettings):
         planned="the PROXY protocol",
     )
 
-    # what is kept
+
+@dataclass(frozen=True)
+class DataSettings:
+    """What is kept, and whose it is."""
+
     data_dir: Path | None = setting(
         kinds.FOLDER,
         None,
@@ -103,102 +106,28 @@ class Settings(ServiceSettings, AccessSettings, LogSettings):
         "how large a file of the message log becomes before the next is begun, 64KiB to 1GiB",
         flag=True,
     )
+    node_name: str | None = setting(
+        kinds.NODE,
+        None,
+        "the node's name, to which @ and the host's name are added if it has none",
+        flag=True,
+        environment="RABBITMQ_NODENAME",
+        unset="leveret@ and the host's name",
+    )
 
-    # limits
-    memory_limit: int | float = setting(
-        kinds.MEMORY,
-        0.6,
-        "block publishers when this much memory is in use: a size such as 2GiB, or a share of what the machine or "
-        "container allows",
-        flag=True,
-        rabbitmq="vm_memory_high_watermark.relative vm_memory_high_watermark.absolute",
-    )
-    memory_total: int | None = setting(
-        kinds.SIZE,
-        None,
-        "the memory that shares are of",
-        rabbitmq="total_memory_available_override_value",
-        unset="what the machine or container allows",
-    )
-    disk_free_limit: int | float | None = setting(
-        kinds.DISK,
-        None,
-        "block publishers when less disk than this is free for the data folder: a size, or a multiple of the memory, "
-        "which has a point",
-        flag=True,
-        rabbitmq="disk_free_limit.absolute disk_free_limit.relative",
-        unset="1GiB, or twice a segment if that is more",
-    )
-    connection_max: int = setting(
-        kinds.LIMIT,
-        limits.NO_LIMIT,
-        "how many connections may be open",
-        flag=True,
-        rabbitmq="connection_max max_connections",
-    )
-    channel_max: int = setting(
-        kinds.CHANNEL_LIMIT,
-        limits.CHANNEL_MAX,
-        "how many channels a connection may have open, 0 for as many as it likes",
-        flag=True,
-        rabbitmq="channel_max max_channels_per_connection",
-    )
-    channel_max_per_node: int = setting(
-        kinds.LIMIT, limits.NO_LIMIT, "how many channels may be open", flag=True, rabbitmq="channel_max_per_node"
-    )
-    consumer_max_per_channel: int = setting(
-        kinds.LIMIT,
-        limits.NO_LIMIT,
-        "how many consumers a channel may have",
-        flag=True,
-        rabbitmq="consumer_max_per_channel",
-    )
-    cluster_queue_limit: int = setting(
-        kinds.LIMIT, limits.NO_LIMIT, "how many queues there may be", flag=True, rabbitmq="cluster_queue_limit"
-    )
-    cluster_exchange_limit: int = setting(
-        kinds.LIMIT,
-        limits.NO_LIMIT,
-        "how many exchanges there may be, the predeclared ones counted",
-        flag=True,
-        rabbitmq="cluster_exchange_limit",
-    )
-    max_message_size: int = setting(
-        kinds.MESSAGE_SIZE,
-        limits.MAX_MESSAGE_SIZE,
-        "how large a message may be",
-        flag=True,
-        rabbitmq="max_message_size",
-    )
-    frame_max: int = setting(
-        kinds.FRAME_SIZE, limits.FRAME_MAX, "how large a frame may be", flag=True, rabbitmq="frame_max"
-    )
-    initial_frame_max: int = setting(
-        kinds.FRAME_SIZE,
-        limits.INITIAL_FRAME_MAX,
-        "how large a frame may be before the client has logged in",
-        rabbitmq="initial_frame_max",
-    )
-    heartbeat: int = setting(
-        kinds.SECONDS,
-        limits.HEARTBEAT,
-        "seconds that are suggested to clients as heartbeat, 0 for none",
-        flag=True,
-        rabbitmq="heartbeat",
-    )
-    handshake_timeout: int = setting(
-        kinds.MILLISECONDS,
-        limits.HANDSHAKE_TIMEOUT,
-        "milliseconds that a client has to log in",
-        rabbitmq="handshake_timeout",
-    )
-    consumer_timeout: int = setting(
-        kinds.CONSUMER_TIMEOUT,
-        0,
-        "milliseconds for consumers to acknowledge, where neither they nor their queue nor a policy say so, 0 for ever",
-        flag=True,
-        rabbitmq="consumer_timeout",
-    )
+
+@dataclass(frozen=True)
+class Settings(
+    LogSettings,
+    ServiceSettings,
+    AccessSettings,
+    TlsSettings,
+    LimitSettings,
+    AlarmSettings,
+    DataSettings,
+    ListenerSettings,
+):
+    """The settings of one broker, each of them as it came out."""
 
     @property
     def folder(self) -> Path | None:
