@@ -91,7 +91,7 @@ class LogOutput:
         path = log_file(settings)
         if path is not None:
             handlers.append(handler(opened(path), settings, settings.log_file_level, settings.log_file_formatter))
-            names.append(str(path))
+            names.append(str(path.absolute()))
         self._replace(handlers)
         self.names = tuple(names)
         for category in (*CATEGORIES, DEFAULT):

@@ -48,7 +48,8 @@ async def serve(configuration: Configuration, output: LogOutput, configure_again
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    loop.add_signal_handler(signal.SIGHUP, Reload(settings, output, configure_again).reload)
+    reload = Reload(configuration, output, configure_again)
+    loop.add_signal_handler(signal.SIGHUP, reload.reload)
     storage = open_storage(settings.folder, settings.ephemeral, settings.sync, settings.segment_size, loop)
     broker = Broker(__version__, node_name(settings), time.time, os.urandom, storage.store, node_limits(settings))
     tick = Tick(broker, loop, most_clients())
@@ -57,7 +58,7 @@ async def serve(configuration: Configuration, output: LogOutput, configure_again
         listeners = await listen(tick, settings)
     except CannotListen as error:
         raise CannotStart(str(error)) from None
-    control = await open_control(settings, tick, listeners, stopping)
+    control = await open_control(reload, tick, listeners, stopping)
     watch = alarm_watch(tick, settings)
     log.info("Leveret %s (%s) on Python %s", __version__, description(), sys.version.split()[0])
     for file in configuration.files:
@@ -123,13 +124,14 @@ def alarm_watch(tick: Tick, settings: Settings) -> AlarmWatch:
 
 
 async def open_control(
-    settings: Settings, tick: Tick, listeners: list[Listener], stopping: asyncio.Event
+    reload: Reload, tick: Tick, listeners: list[Listener], stopping: asyncio.Event
 ) -> ControlServer | None:
     """Open the control socket, if there is a data folder; CannotStart if that one is another broker's."""
-    if settings.folder is None:
+    folder = reload.settings.folder
+    if folder is None:
         return None
     urls = [listener.url for listener in listeners]
-    control = ControlServer(tick.broker, stopping.set, settings.folder, urls, tick.begin)
+    control = ControlServer(tick.broker, stopping.set, folder, urls, tick.begin, reload.files)
     try:
         await control.start()
     except CannotControl as error:
