@@ -266,7 +266,7 @@ def test_a_file_for_one_machine() -> None:
     assert (found.log_console_level, found.log_connection_level) == ("warning", "error")
     assert (found.management_bind, found.management_rates_mode) == (("0.0.0.0",), "detailed")
     assert configuration.sources["heartbeat"] == f"{path}:{line_of(path, 'heartbeat')}"
-    ignored = [found[1] for warning in configuration.warnings if (found := re.search(r"'(.*?)' is.* ignored", warning))]
+    ignored = [match[1] for warning in configuration.warnings if (match := re.search(r"'(.*?)' is.* ignored", warning))]
     assert ignored == [
         *("num_acceptors.tcp", "reverse_dns_lookups", "auth_backends.1"),
         *("tcp_listen_options.linger.on", "tcp_listen_options.linger.timeout"),
@@ -283,7 +283,9 @@ def line_of(path: Path, key: str) -> int:
 def test_a_file_with_tls_alone() -> None:
     found = configure(file=str(FILES / "tls.conf")).settings
     assert (found.bind, found.tls_bind, found.tls_port) == ((), ("*",), 5671)
-    assert (found.tls_certfile, found.tls_keyfile) == tuple(Path(f"/etc/rabbitmq/ssl/server.{x}") for x in ("pem", "key"))
+    assert (found.tls_certfile, found.tls_keyfile) == tuple(
+        Path(f"/etc/rabbitmq/ssl/server.{x}") for x in ("pem", "key")
+    )
     assert (found.tls_verify, found.tls_fail_if_no_peer_cert, found.tls_depth) == ("verify_peer", True, 2)
     assert found.tls_ciphers == ("ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-RSA-AES256-GCM-SHA384")
     assert (found.tls_cert_login_from, found.auth_mechanisms) == ("common_name", ("EXTERNAL", "PLAIN"))

@@ -30,18 +30,18 @@ def read_toml(path: Path, text: str) -> Reading:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         found = AT_LINE.search(str(error))
-        line = f":{found[1]}" if found and found[1] else ""
-        reading.errors.append(f"{path}{line}: {AT_LINE.sub('', str(error))}")
+        line = found[1] if found and found[1] else len(text.splitlines())
+        reading.errors.append(f"{path}:{line}: {AT_LINE.sub('', str(error))}")
         return reading
     lines = lines_of_keys(text)
-    by_key = {setting.key: setting for setting in SETTINGS.values()}
+    by_key = {setting.key: setting for setting in SETTINGS.values() if setting.name != "default_users"}
     users = UserParts()
     for parts, value in flatten(content, ()):
         key = ".".join(parts)
         place = f"{path}:{lines[parts]}" if parts in lines else str(path)
         is_of_user = any(matches(pattern, parts) for pattern in keys_of_users())
         setting = SETTINGS["default_users"] if is_of_user else by_key.get(key)
-        if setting is None or (setting.name == "default_users" and not is_of_user):
+        if setting is None:
             reading.warn_of_unknown(key, place, by_key)
             continue
         try:
