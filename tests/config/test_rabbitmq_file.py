@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from leveret.server.configuration import Configuration, InvalidConfiguration, configure
-from leveret.server.setting_kinds import DefaultUser
+from leveret.server.setting_kinds import UserSetting
 from leveret.server.settings import Settings
 
 FILES = Path(__file__).parent / "files"
@@ -177,6 +177,10 @@ def test_loopback_users(tmp_path: Path, text: str, users: tuple[str, ...]) -> No
         ("ssl_options.versions.1 = tlsv1.2\nssl_options.versions.2 = tlsv1.3", "tls_versions", ("tlsv1.2", "tlsv1.3")),
         ("auth_mechanisms.1 = PLAIN", "auth_mechanisms", ("PLAIN",)),
         ("default_user_tags.management = true", "default_user_tags", ("management",)),
+        ("default_queue_type = quorum", "default_queue_type", "quorum"),
+        ("vhost_max = 5", "vhost_max", 5),
+        ("quorum_queue.property_equivalence.relaxed_checks_on_redeclaration = true", "redeclare", "queue-type"),
+        ("quorum_queue.property_equivalence.relaxed_checks_on_redeclaration = false", "redeclare", "strict"),
         ("default_permissions.configure = ''", "default_permissions_configure", ""),
     ],
 )
@@ -306,7 +310,7 @@ def test_a_folder_with_fragments_counts_as_one_file(name: str) -> None:
     assert (found.log_console_formatter, found.log_console_stdio) == ("json", "stdout")
     assert (found.bind, found.port) == (("*",), 5672)
     assert found.default_users == (
-        DefaultUser("app", "hunter2", ("monitoring", "policymaker"), "^shop-", configure="^$"),
+        UserSetting("app", "hunter2", ("monitoring", "policymaker"), "^shop-", configure="^$"),
     )
 
 

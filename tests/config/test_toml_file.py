@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from leveret.server.configuration import Configuration, InvalidConfiguration, configure
-from leveret.server.setting_kinds import DefaultUser
+from leveret.server.setting_kinds import UserSetting
 
 WHOLE = """
 bind = ["127.0.0.1", "::1"]
@@ -66,8 +66,8 @@ def test_a_whole_file(tmp_path: Path) -> None:
     assert found.management_port == 15673
     assert found.default_permissions_read == "^(a|b)$"
     assert found.default_users == (
-        DefaultUser("alice", "s3cret", ("monitoring", "policymaker")),
-        DefaultUser("bob.b", vhost_pattern="^dev-"),
+        UserSetting("alice", "s3cret", ("monitoring", "policymaker")),
+        UserSetting("bob.b", vhost_pattern="^dev-"),
     )
     lines = WHOLE.split("\n")
     for name, line in (

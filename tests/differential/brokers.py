@@ -81,7 +81,13 @@ class PoliciesOverHttp:
 
     def _request(self, verb: str, operator: bool, name: str, body: str | None = None) -> tuple[int, bytes]:
         kind = "operator-policies" if operator else "policies"
-        self._connection.request(verb, f"/api/{kind}/%2F/{quote(name)}", body, self._headers)
+        try:
+            return self._ask(verb, f"/api/{kind}/%2F/{quote(name)}", body)
+        except http.client.RemoteDisconnected:  # the server closed a connection that nothing was asked on for a while
+            return self._ask(verb, f"/api/{kind}/%2F/{quote(name)}", body)
+
+    def _ask(self, verb: str, path: str, body: str | None) -> tuple[int, bytes]:
+        self._connection.request(verb, path, body, self._headers)
         response = self._connection.getresponse()
         return response.status, response.read()
 

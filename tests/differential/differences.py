@@ -174,6 +174,12 @@ def returned_to_quorum_queue(moment: Moment) -> bool:
     )
 
 
+def priorities_in_quorum_queue(moment: Moment) -> bool:
+    """Messages of more than one priority went to quorum queues, and deliveries came in another order."""
+    priorities = {dict(one.properties).get("priority") for one in moment.before if isinstance(one, Publish)}
+    return bool(quorum_queues(moment)) and len(priorities) > 1
+
+
 def crash_on_queue_type(moment: Moment) -> bool:
     return (
         isinstance(moment.operation, DeclareQueue)
@@ -299,6 +305,18 @@ DIFFERENCES: tuple[Difference, ...] = (
             Recover(),
         ),
         parts=returned_to_quorum_queue,
+    ),
+    Difference(
+        "priorities in a quorum queue",
+        "4.3 delivers by priority, 3.10 in order of arrival.",
+        (
+            DeclareQueue("@q0", durable=True, arguments=QUORUM),
+            SelectConfirm(),
+            Publish("", "@q0"),
+            Publish("", "@q0", properties=(("priority", 9),)),
+            Get("@q0"),
+        ),
+        parts=priorities_in_quorum_queue,
     ),
     Difference(
         "consumers of a quorum queue",

@@ -17,13 +17,9 @@ import pytest
 from hypothesis import given, settings
 
 from leveret.amqp.field_table import Table, encode_table, table_from_python
-from leveret.store.definitions import (
-    CannotUseDefinitions,
-    Changes,
-    DamagedDefinitions,
-    Definitions,
-    LoadedDefinitions,
-)
+from leveret.store.definition_changes import Changes
+from leveret.store.definitions import CannotUseDefinitions, DamagedDefinitions, Definitions
+from leveret.store.loaded_definitions import LoadedDefinitions
 from tests.amqp.strategies import any_short_strings, tables
 
 FILE = "definitions.sqlite"
@@ -67,7 +63,7 @@ def contents(loaded: LoadedDefinitions) -> Contents:
     }
     assert len(policies) == len(loaded.policies)
     limits = (loaded.vhost_limits, loaded.user_limits)
-    return set(loaded.vhosts), exchanges, queues, bindings, policies, limits
+    return {each.name for each in loaded.vhosts}, exchanges, queues, bindings, policies, limits
 
 
 def load(folder: Path) -> LoadedDefinitions:
@@ -114,7 +110,7 @@ def test_changes_are_counted() -> None:
 def test_any_octets_and_arguments_come_back(vhost: str, name: str, key: str, arguments: Table) -> None:
     with tempfile.TemporaryDirectory() as folder:
         changes = Changes()
-        changes.add_vhost(vhost)
+        changes.set_vhost(vhost)
         changes.add_exchange(vhost, name, "headers", True, False, arguments)
         changes.add_queue(7, vhost, name, True, arguments)
         changes.add_binding(vhost, name, "queue", name, key, arguments)
@@ -178,7 +174,7 @@ class Model:
                         del policies[policy_key]
                     vhost_limits.pop(vhost, None)
                 else:
-                    changes.add_vhost(vhost)
+                    changes.set_vhost(vhost)
                     vhosts.add(vhost)
             case 1 | 2:
                 if (vhost, name) not in exchanges:
@@ -297,7 +293,8 @@ def test_commits_may_come_from_another_thread(tmp_path: Path) -> None:
 
 COMMITS_WITHOUT_END = """
 import sys
-from leveret.store.definitions import Changes, Definitions
+from leveret.store.definition_changes import Changes
+from leveret.store.definitions import Definitions
 definitions = Definitions(sys.argv[1])
 id = definitions.load().next_queue_id
 while True:
@@ -340,7 +337,8 @@ def test_a_killed_process_leaves_what_it_committed(tmp_path: Path) -> None:
 
 DIES_IN_A_COMMIT = """
 import os, signal, sys
-from leveret.store.definitions import Changes, Definitions
+from leveret.store.definition_changes import Changes
+from leveret.store.definitions import Definitions
 
 class Death:
     def __conform__(self, protocol):

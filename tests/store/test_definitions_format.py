@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from leveret.amqp.field_table import encode_table
-from leveret.store.definitions import FORMAT, CannotUseDefinitions, Changes, NewerFormat
+from leveret.store.definition_changes import Changes
+from leveret.store.definitions import FORMAT, CannotUseDefinitions, NewerFormat
 from tests.store.test_definitions import FILE, Contents, commit, contents, load, some_changes
 
 
@@ -19,7 +20,7 @@ def test_a_newer_format_is_refused_and_left_alone(tmp_path: Path) -> None:
     database.close()
     before = (tmp_path / FILE).read_bytes()
     with pytest.raises(
-        NewerFormat, match=rf"{FILE} has format 3, made by a later version of Leveret; this one knows 2$"
+        NewerFormat, match=rf"{FILE} has format 4, made by a later version of Leveret; this one knows 3$"
     ):
         load(tmp_path)
     assert (tmp_path / FILE).read_bytes() == before

@@ -39,12 +39,13 @@ from leveret.broker.consumer import Consumer, write_content
 from leveret.broker.consumer_timeout import timeout_of
 from leveret.broker.direct_reply_to import REPLY_TO, reply_address
 from leveret.broker.limits import check_consumer
+from leveret.broker.permissions import QUEUE, READ, check_access
 from leveret.broker.queue import Queue
 from leveret.broker.queue_arguments import (
     check_consumer_arguments,
     consumer_priority,
 )
-from leveret.broker.queue_methods import named_queue
+from leveret.broker.queue_methods import named_queue, queue_name
 from leveret.broker.settlement import REJECTED, REQUEUED, RETURNED
 
 
@@ -113,7 +114,9 @@ def qos(channel: Channel, method: BasicQos) -> None:
 def get(channel: Channel, method: BasicGet) -> None:
     """Fetch one message, whatever the prefetch (SoftError 404, 405)."""
     vhost = channel.connection.vhost_opened()
-    queue = named_queue(channel, vhost, method.queue)
+    name = queue_name(channel, method.queue)
+    check_access(channel.connection, READ, QUEUE, name)
+    queue = named_queue(channel, vhost, name)
     if queue.is_quorum and queue.settings.single_active_consumer:
         raise SoftError(
             RESOURCE_LOCKED,
@@ -148,7 +151,9 @@ def consume(channel: Channel, method: BasicConsume) -> None:
         consume_replies(channel, method, tag)
         return
     check_consumer(channel)
-    queue = named_queue(channel, vhost, method.queue)
+    name = queue_name(channel, method.queue)
+    check_access(connection, READ, QUEUE, name)
+    queue = named_queue(channel, vhost, name)
     what = f"queue '{queue.name}' in vhost '{vhost.name}'"
     check_consumer_arguments(method.arguments, queue.arguments, what)
     exclusive = method.exclusive and not queue.is_quorum  # RabbitMQ's quorum queues don't know the flag

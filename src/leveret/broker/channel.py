@@ -24,6 +24,7 @@ from leveret.broker import connection_log
 from leveret.broker.consumer import Consumer, Delivery
 from leveret.broker.consumer_timeout import GotTimeout
 from leveret.broker.message import BODY_SIZE_AT, Message
+from leveret.broker.permissions import QUEUE, READ, may_access
 from leveret.broker.publishing import publish
 from leveret.broker.queue import Queue
 from leveret.broker.routing import Route, current_route
@@ -133,7 +134,7 @@ class Channel:
 
     def _content_complete(self) -> None:
         assert self.route is not None and self.content is not None
-        route = current_route(self.connection.vhost_opened(), self.route)
+        route = current_route(self.connection, self.route)
         content = self.content.getvalue()
         self.content = None
         if self.oversized:  # RabbitMQ forgives payloads of up to frame_max, but sends none
@@ -321,8 +322,21 @@ class Channel:
     def consumer_cancelled_by_server(self, consumer: Consumer) -> None:
         """The consumer's queue is gone; a client that knows the notification is told (consumer_cancel_notify)."""
         self.consumers.pop(consumer.tag, None)
+        self.tell_cancelled(consumer)
+
+    def tell_cancelled(self, consumer: Consumer) -> None:
+        """Tell of a consumer that the server cancelled, if the client knows that notification."""
         if self.connection.understands("consumer_cancel_notify"):
             self.send(BasicCancel(consumer.tag, True))
+
+    def cancel_forbidden(self) -> None:
+        """Cancel the consumers of queues that the user may not read from any more, and tell the client."""
+        for consumer in list(self.consumers.values()):
+            if consumer.queue is not self.reply_queue and not may_access(
+                self.connection, READ, QUEUE, consumer.queue.name
+            ):
+                self.cancel(consumer.tag)
+                self.tell_cancelled(consumer)
 
     def cancel(self, tag: str) -> None:
         """End a subscription; the queue goes too if it is auto-delete and this was its last. Unknown tags are fine."""
@@ -354,6 +368,7 @@ class Channel:
             self.cancel(tag)
         if self.transaction is not None:
             self.restore_settlements()
+            self.transaction.abandon()
             self.transaction = None
         self.requeue_unacked(True)
         if self._got_timeout is not None:

@@ -15,7 +15,6 @@ from mypy_extensions import i64
 
 from leveret.amqp.field_table import Table
 from leveret.amqp.frame import (
-    FRAME_OVERHEAD,
     HEARTBEAT_FRAME,
     PROTOCOL_HEADER,
     describe_frame,
@@ -89,7 +88,7 @@ class Connection(Output):
         self.client_properties: Table = {}
         self.channel_max = 0
         self.frame_max: i64 = i64(broker.limits.initial_frame_max)
-        self._most_in_one_frame: i64 = 0  # octets of content that are taken without a closer look
+        self.whole_content_max: i64 = 0  # octets of content that are taken without a closer look
         self.heartbeat = 0
         self.channels: Final[dict[int, Channel]] = {}
         self._usages: list[Usage] = []  # of the node, the virtual host and the user, that count this connection
@@ -104,9 +103,9 @@ class Connection(Output):
         self.blocked = False  # an alarm is on: nothing is handled, and the owner doesn't read
         self._last_publisher: Channel | None = None  # when its message is complete the connection is blocked
         self.overfull = False  # it leaves too many answers unread: nothing is handled, and the owner doesn't read
+        self.waiting = False  # for a password to be checked: nothing is handled, and the owner doesn't read
         self.outran_consumers = False  # it published to a queue whose consumers don't keep up
-        timeout = broker.limits.handshake_timeout / 1000
-        self._timer: Timer = broker.timers.after(timeout, self._handshake_timed_out)
+        self._timer: Timer = broker.timers.after(broker.limits.handshake_timeout / 1000, self._handshake_timed_out)
 
     # output
 
@@ -133,10 +132,10 @@ class Connection(Output):
         self.last_input = self.broker.timers.now
         if self.state == CLOSED:
             return
-        if self._partial_size or self.blocked or self.overfull:
+        if self._partial_size or self.blocked or self.overfull or self.waiting:
             self._partial.append(data)
             self._partial_size += len(data)
-            if self._partial_size < self._needed or self.blocked or self.overfull:
+            if self._partial_size < self._needed or self.blocked or self.overfull or self.waiting:
                 return
             data = b"".join(self._partial)
             self._partial = []
@@ -164,19 +163,17 @@ class Connection(Output):
             self._needed = len(PROTOCOL_HEADER)
             return 0
         header = data[: len(PROTOCOL_HEADER)]
+        connection_log.accepted(self)
+        self.state = EXPECT_START_OK
         if header not in connection_methods.ACCEPTED_HEADERS:
             self._refuse_protocol()
             return 0
-        connection_log.accepted(self)
-        self.state = EXPECT_START_OK
         connection_methods.start(self)
         return len(PROTOCOL_HEADER)
 
     def _refuse_protocol(self) -> None:
         self.writer.write(PROTOCOL_HEADER)
         self.wake()
-        connection_log.accepted(self)
-        self.state = EXPECT_START_OK  # it has said something, though nothing that can be answered
         self.close_socket("its protocol is not AMQP 0-9-1")
 
     def _frames(self, data: bytes, start: i64) -> i64:
@@ -239,7 +236,8 @@ class Connection(Output):
             self.blocked = True
             alarms.tell_blocked(self)
             return True
-        return self.pending_output() > OUTPUT_FULL  # one read may hold thousands of requests for large messages
+        # One read may hold thousands of requests for large messages.
+        return self.waiting or self.pending_output() > OUTPUT_FULL
 
     def _content(self, data: bytes, at: i64, end: i64, number: i64, channel: Channel, route: Route) -> i64:
         """Publish the content at `at` if it lies whole in data; else leave its frames to come one by one."""
@@ -259,7 +257,7 @@ class Connection(Output):
                 return at
             after = body + 8 + size
             if (
-                size > self._most_in_one_frame
+                size > self.whole_content_max
                 or after > end
                 or data[after - 1] != FRAME_END
                 or i64(read_i16_be(data, body + 1)) & 0xFFFF != number
@@ -289,7 +287,7 @@ class Connection(Output):
             try:
                 method = decode_method(payload)
                 assert isinstance(method, BasicPublish)
-                route = find_route(vhost, method)
+                route = find_route(self, method)
             except SoftError as refused:
                 channel.fail(with_method(refused, BASIC_PUBLISH))
                 return None
@@ -359,6 +357,11 @@ class Connection(Output):
         shown = int(size) & 0xFFFFFFFF
         return f"type {kind}, all octets = <<>>: {{frame_too_large,{shown},{int(self.frame_max) - 8}}}"
 
+    def go_on(self) -> None:
+        """What the client's requests had to wait for is done: handle what came meanwhile."""
+        if not self.waiting:
+            self.feed(b"")
+
     def unblock(self) -> None:
         """The last alarm cleared: handle what lay unread; the owner reads again once the output is taken."""
         self._last_publisher = None
@@ -373,11 +376,6 @@ class Connection(Output):
         """The virtual host of an open connection."""
         assert self.vhost is not None
         return self.vhost
-
-    def negotiated(self, frame_max: int) -> None:
-        """The client has agreed to the size of frames."""
-        self.frame_max = i64(frame_max)
-        self._most_in_one_frame = i64(min(frame_max - FRAME_OVERHEAD, self.broker.limits.max_message_size))
 
     def understands(self, capability: str) -> bool:
         """Whether the client announced a capability in its client-properties."""

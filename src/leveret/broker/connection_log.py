@@ -40,6 +40,18 @@ def authenticated(connection: Connection) -> None:
     )
 
 
+def login_refused(connection: Connection, mechanism: str, reason: str) -> None:
+    """A password was wrong, or its user may not come from there."""
+    log.error(
+        "Error on AMQP connection (%s, state: %s): %s login refused: %s",
+        described(connection),
+        STATE_NAMES[connection.state],
+        mechanism,
+        reason,
+        extra=details(connection),
+    )
+
+
 def failed(connection: Connection, error: AMQPError) -> None:
     """The connection is closed for an error."""
     log.error(

@@ -5,9 +5,12 @@ texts).
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from leveret.amqp.frame import MIN_FRAME_MAX, PROTOCOL_HEADER
+from mypy_extensions import i64
+
+from leveret.amqp.frame import FRAME_OVERHEAD, MIN_FRAME_MAX, PROTOCOL_HEADER
 from leveret.amqp.methods import (
     ConnectionClose,
     ConnectionCloseOk,
@@ -30,10 +33,12 @@ from leveret.broker.connection_state import (
     RUNNING,
 )
 from leveret.broker.limits import check_connection
-from leveret.broker.users import MECHANISMS, BadCredentials
+from leveret.broker.login import MECHANISMS, BadCredentials, PasswordCheck, credentials
 
 if TYPE_CHECKING:
     from leveret.broker.connection import Connection
+    from leveret.broker.users import User
+    from leveret.broker.vhost import VirtualHost
 
 log: Final = logging.getLogger("leveret.connection")
 
@@ -58,7 +63,7 @@ def handle(connection: Connection, method: Method) -> None:
     elif connection.state == EXPECT_OPEN and isinstance(method, ConnectionOpen):
         open_vhost(connection, method)
     elif connection.state == RUNNING and isinstance(method, ConnectionUpdateSecret):
-        connection.send_method(0, ConnectionUpdateSecretOk())
+        check_password(connection, connection.user, method.new_secret, NewSecret(connection).done)
     else:
         raise HardError(
             CHANNEL_ERROR, f"unexpected method {method.name} on channel 0", method.class_id, method.method_id
@@ -78,23 +83,78 @@ def start_ok(connection: Connection, method: ConnectionStartOk) -> None:
     connection.client_properties = method.client_properties
     if method.mechanism.encode() not in MECHANISMS.split():
         raise HardError(COMMAND_INVALID, f"unknown authentication mechanism '{method.mechanism}'", 10, 11)
+    login = Login(connection, method.mechanism)
     try:
-        connection.user = connection.broker.users.authenticate(
-            method.mechanism, method.response, connection.from_loopback
-        )
+        name, password = credentials(method.mechanism, method.response)
     except BadCredentials as error:
-        log.warning("connection %s: %s login refused: %s", connection.name, method.mechanism, error)
-        if connection.understands("authentication_failure_close"):
-            raise HardError(
-                ACCESS_REFUSED,
-                f"Login was refused using authentication mechanism {method.mechanism}. "
-                "For details see the broker logfile.",
-            ) from None
-        connection.close_socket()
+        login.done(None, str(error))
         return
-    connection.state = EXPECT_TUNE_OK
-    limits = connection.broker.limits
-    connection.send_method(0, ConnectionTune(limits.channel_max, limits.frame_max, limits.heartbeat))
+    check_password(connection, name, password, login.done)
+
+
+def check_password(
+    connection: Connection, name: str, password: bytes, done: Callable[[User | None, str], None]
+) -> None:
+    """Have a password checked; until that is done nothing else that the client sends is handled."""
+    connection.waiting = True
+    host = connection.peer.rpartition(":")[0]
+    PasswordCheck(connection.broker, name, password, host, connection.from_loopback, done).begin()
+
+
+class Login:
+    """What follows from the check of a password that came with start-ok."""
+
+    def __init__(self, connection: Connection, mechanism: str) -> None:
+        self._connection: Final = connection
+        self._mechanism: Final = mechanism
+
+    def done(self, user: User | None, reason: str) -> None:
+        """Go on to connection.tune, or close: with 403 if the client knows authentication_failure_close."""
+        connection = self._connection
+        connection.waiting = False
+        if connection.state != EXPECT_START_OK:
+            return  # it is gone
+        if user is None:
+            connection_log.login_refused(connection, self._mechanism, reason)
+            if connection.understands("authentication_failure_close"):
+                text = f"Login was refused using authentication mechanism {self._mechanism}. "
+                error = HardError(ACCESS_REFUSED, text + "For details see the broker logfile.")
+                connection.close(error.code, error.text)
+            else:
+                connection.close_socket()
+            return
+        connection.user = user.name
+        connection.state = EXPECT_TUNE_OK
+        limits = connection.broker.limits
+        connection.send_method(0, ConnectionTune(limits.channel_max, limits.frame_max, limits.heartbeat))
+        connection.go_on()
+
+
+class NewSecret:
+    """What follows from the check of a password that came with update-secret."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection: Final = connection
+
+    def done(self, user: User | None, reason: str) -> None:
+        """Answer, and end what the user may not do any more: the connection, or consumers."""
+        connection = self._connection
+        connection.waiting = False
+        if connection.state != RUNNING:
+            return
+        if user is None:
+            log.warning("connection %s: new secret refused: %s", connection.name, reason)
+            connection.fail(HardError(NOT_ALLOWED, "New secret was refused by one of the backends", 10, 70))
+            return
+        try:
+            check_vhost_access(connection, connection.vhost_opened())
+        except HardError as error:
+            connection.fail(error)
+            return
+        for channel in connection.channels.values():
+            channel.cancel_forbidden()
+        connection.send_method(0, ConnectionUpdateSecretOk())
+        connection.go_on()
 
 
 def tune_ok(connection: Connection, method: ConnectionTuneOk) -> None:
@@ -102,7 +162,8 @@ def tune_ok(connection: Connection, method: ConnectionTuneOk) -> None:
     limits = connection.broker.limits
     check_negotiated("frame_max", method.frame_max, MIN_FRAME_MAX, limits.frame_max)
     check_negotiated("channel_max", method.channel_max, 1, limits.channel_max)
-    connection.negotiated(method.frame_max)
+    connection.frame_max = i64(method.frame_max)
+    connection.whole_content_max = i64(min(method.frame_max - FRAME_OVERHEAD, limits.max_message_size))
     connection.channel_max = method.channel_max
     connection.heartbeat = method.heartbeat
     connection.state = EXPECT_OPEN
@@ -126,11 +187,19 @@ def check_negotiated(name: str, value: int, lowest: int, highest: int) -> None:
 
 
 def open_vhost(connection: Connection, method: ConnectionOpen) -> None:
-    """Open a virtual host; HardError 530 if there is no such one, or no room for another connection."""
+    """Open a virtual host; HardError 530 if there is no such one, no room for another connection, or no
+    permission for the user."""
     vhost = connection.broker.vhosts.get(method.virtual_host)
     if vhost is None:
         raise HardError(NOT_ALLOWED, f"vhost {method.virtual_host} not found", 10, 40)
     check_connection(connection, vhost)
+    check_vhost_access(connection, vhost)
     connection.begin_running(vhost)
     connection.send_method(0, ConnectionOpenOk())
     connection_log.authenticated(connection)
+
+
+def check_vhost_access(connection: Connection, vhost: VirtualHost) -> None:
+    """HardError 530 unless the user has permissions for a virtual host."""
+    if connection.broker.permissions.find(connection.user, vhost.name) is None:
+        raise HardError(NOT_ALLOWED, f"access to vhost '{vhost.name}' refused for user '{connection.user}'", 10, 40)

@@ -34,6 +34,10 @@ class DeliveryCounts:
         self._counts[int(position)] = count
         return self.settings.delivery_limit != NONE and count > self.settings.delivery_limit
 
+    def count(self, position: i64) -> i64:
+        """How often the message came back."""
+        return i64(self._counts.get(int(position), 0))
+
     def forget(self, position: i64) -> None:
         """A message left the queue."""
         self._counts.pop(int(position), None)

@@ -21,8 +21,11 @@ if TYPE_CHECKING:
     from leveret.broker.connection import Connection
     from leveret.broker.exchange.base import Exchange
     from leveret.broker.message import Message
+    from leveret.broker.permissions import Permission, TopicPermission
     from leveret.broker.policy import Policy
     from leveret.broker.queue import Queue
+    from leveret.broker.users import User
+    from leveret.broker.vhost import VirtualHost
 
 NOT_STORED: Final[i64] = -1
 PENDING: Final[i64] = -2
@@ -83,6 +86,10 @@ class Store:
     def read_now(self, queue: BackingQueue, places: bytes) -> None:
         """Read messages and hand them to `BackingQueue.paged_in` at once."""
 
+    def read_place(self, place: i64) -> Message | None:
+        """The message at a place, read at once; None if it is damaged. It stays where it is."""
+        return None
+
     def finish_reading(self, queue: BackingQueue) -> None:
         """Wait for a read-ahead of this queue."""
 
@@ -96,6 +103,32 @@ class Store:
         """The group is complete; the connection's output, if there is one, is held until it is on disk."""
 
     # definitions
+
+    def vhost_set(self, vhost: VirtualHost) -> None:
+        """A virtual host was added, or what is said of it changed."""
+
+    def vhost_deleted(self, name: str, queues: list[Queue]) -> None:
+        """A virtual host was deleted with all in it; these queues are to be dropped when that is on disk."""
+        for queue in queues:
+            queue.bury()
+
+    def user_set(self, user: User) -> None:
+        """A user was added, or has another password or other tags."""
+
+    def user_deleted(self, name: str) -> None:
+        """A user was deleted, with permissions and limits."""
+
+    def permission_set(self, permission: Permission) -> None:
+        """A permission was set, perhaps in the place of another."""
+
+    def permission_cleared(self, user: str, vhost: str) -> None:
+        """A permission was removed."""
+
+    def topic_permission_set(self, topic: TopicPermission) -> None:
+        """A topic permission was set, perhaps in the place of another."""
+
+    def topic_permission_cleared(self, user: str, vhost: str, exchange: str) -> None:
+        """A topic permission was removed."""
 
     def new_queue_id(self) -> int:
         """An id that no queue had before."""

@@ -26,32 +26,38 @@ from leveret.amqp.reply_codes import (
     HardError,
     SoftError,
 )
-from leveret.broker.arguments import EXCHANGE_ARGUMENTS, check_equivalent_arguments
+from leveret.broker.arguments import EXCHANGE_ARGUMENTS
 from leveret.broker.binding import Binding, Destination
 from leveret.broker.channel import Channel
+from leveret.broker.deduplication import check_deduplication_arguments
 from leveret.broker.exchange.base import Exchange
 from leveret.broker.exchange.recent_history import RecentHistoryExchange
 from leveret.broker.exchange.types import TYPES, make_exchange
 from leveret.broker.history import deliver_history
 from leveret.broker.limits import check_exchange
+from leveret.broker.permissions import CONFIGURE, EXCHANGE, READ, WRITE, check_access, check_any_access, check_topic
+from leveret.broker.redeclaring import Property, check_redeclared, flag
 from leveret.broker.vhost import VirtualHost, check_name_not_reserved
 
 if TYPE_CHECKING:
-    from leveret.broker.broker import Broker
+    from leveret.broker.connection import Connection
 
 
 def handle(channel: Channel, method: Method) -> None:
     """Handle a method of class exchange."""
     vhost = channel.connection.vhost_opened()
     if isinstance(method, ExchangeDeclare):
-        declare(channel.connection.broker, vhost, method)
+        declare(channel.connection, vhost, method)
         if not method.nowait:
             channel.send(ExchangeDeclareOk())
     elif isinstance(method, ExchangeDelete):
-        delete(vhost, method)
+        delete(channel.connection, vhost, method)
         if not method.nowait:
             channel.send(ExchangeDeleteOk())
     elif isinstance(method, ExchangeBind):
+        check_not_default(method.destination)
+        check_not_default(method.source)
+        check_binding(channel.connection, EXCHANGE, method.destination, method.source, method.routing_key)
         destination = exchange_to_bind(vhost, method.destination)
         source = exchange_to_bind(vhost, method.source)
         bind(vhost, source, destination, method.routing_key, method.arguments)
@@ -59,6 +65,8 @@ def handle(channel: Channel, method: Method) -> None:
             channel.send(ExchangeBindOk())
     elif isinstance(method, ExchangeUnbind):
         check_not_default(method.destination)
+        check_not_default(method.source)
+        check_binding(channel.connection, EXCHANGE, method.destination, method.source, method.routing_key)
         unbind(vhost, method.source, vhost.exchanges.get(method.destination), method.routing_key, method.arguments)
         if not method.nowait:
             channel.send(ExchangeUnbindOk())
@@ -66,22 +74,24 @@ def handle(channel: Channel, method: Method) -> None:
         raise HardError(COMMAND_INVALID, f"unexpected method {method.name}")
 
 
-def declare(broker: Broker, vhost: VirtualHost, method: ExchangeDeclare) -> None:
+def declare(connection: Connection, vhost: VirtualHost, method: ExchangeDeclare) -> None:
     """Declare an exchange, or check that the one there is equivalent (SoftError 406, 403, 404)."""
     name = method.exchange.replace("\r", "").replace("\n", "")
     if method.passive:
         check_not_default(name)
+        check_any_access(connection, EXCHANGE, name)
         vhost.exchange(name)
         return
     if method.type_ not in TYPES:
         raise SoftError(PRECONDITION_FAILED, f"unknown exchange type '{method.type_}'")
     check_not_default(name)
+    check_access(connection, CONFIGURE, EXCHANGE, name)
     existing = vhost.exchanges.get(name)
     if existing is not None:
-        check_equivalent(vhost, existing, method)
+        check_equivalent(connection.broker.redeclare, vhost, existing, method)
         return
     check_name_not_reserved("exchange", name)
-    check_exchange(name, vhost, broker)
+    check_exchange(name, vhost, connection.broker)
     alternate = method.arguments.get("alternate-exchange")
     if alternate is not None and alternate.kind != "S":
         raise SoftError(
@@ -89,39 +99,34 @@ def declare(broker: Broker, vhost: VirtualHost, method: ExchangeDeclare) -> None
             f"invalid type '{TYPE_NAMES[alternate.kind]}' for arg 'alternate-exchange' "
             f"in exchange '{name}' in vhost '{vhost.name}'",
         )
+    check_deduplication_arguments(method.arguments, f"exchange '{name}' in vhost '{vhost.name}'")
+    if alternate is not None:
+        check_access(connection, READ, EXCHANGE, name)
+        check_access(connection, WRITE, EXCHANGE, str(alternate.value))
     exchange = make_exchange(method.type_, name, method.durable, method.auto_delete, method.internal, method.arguments)
     exchange.validate_arguments()
     vhost.add_exchange(exchange)
 
 
-def check_equivalent(vhost: VirtualHost, existing: Exchange, method: ExchangeDeclare) -> None:
-    """SoftError 406 if a redeclare differs in type, durable, auto_delete, internal or alternate exchange."""
+def check_equivalent(mode: str, vhost: VirtualHost, existing: Exchange, method: ExchangeDeclare) -> None:
+    """SoftError 406 if a redeclare differs in type, durable, auto_delete, internal or EXCHANGE_ARGUMENTS."""
     what = f"exchange '{existing.name}' in vhost '{vhost.name}'"
-    for name, current, received in (
-        ("type", existing.type_name, method.type_),
-        ("durable", flag(existing.durable), flag(method.durable)),
-        ("auto_delete", flag(existing.auto_delete), flag(method.auto_delete)),
-        ("internal", flag(existing.internal), flag(method.internal)),
-    ):
-        if current != received:
-            raise SoftError(
-                PRECONDITION_FAILED,
-                f"inequivalent arg '{name}' for {what}: received '{received}' but current is '{current}'",
-            )
-    check_equivalent_arguments(existing.arguments, method.arguments, EXCHANGE_ARGUMENTS, what)
+    properties = [
+        Property("type", existing.type_name, method.type_, True),
+        flag("durable", existing.durable, method.durable, existing.durable),
+        flag("auto_delete", existing.auto_delete, method.auto_delete, not existing.auto_delete),
+        flag("internal", existing.internal, method.internal, not existing.internal),
+    ]
+    check_redeclared(mode, existing, properties, (existing.arguments, method.arguments), EXCHANGE_ARGUMENTS, what)
 
 
-def flag(value: bool) -> str:
-    """A flag in the words of RabbitMQ's errors."""
-    return "true" if value else "false"
-
-
-def delete(vhost: VirtualHost, method: ExchangeDelete) -> None:
+def delete(connection: Connection, vhost: VirtualHost, method: ExchangeDelete) -> None:
     """Delete an exchange; a missing one is fine. SoftError 403 for the broker's own, 406 if in use."""
     name = method.exchange.replace("\r", "").replace("\n", "")
     check_not_default(name)
     if name.startswith("amq."):
         raise SoftError(ACCESS_REFUSED, f"deletion of system exchange '{name}' in vhost '{vhost.name}' not allowed")
+    check_access(connection, CONFIGURE, EXCHANGE, name)
     exchange = vhost.exchanges.get(name)
     if exchange is None:
         return
@@ -143,6 +148,15 @@ def exchange_to_bind(vhost: VirtualHost, name: str) -> Exchange:
     if exchange is None:
         raise SoftError(NOT_FOUND, f"no exchange '{name}' in vhost '{vhost.name}'")
     return exchange
+
+
+def check_binding(connection: Connection, kind: str, destination: str, source: str, routing_key: str) -> None:
+    """SoftError 403 unless the user may write to the destination, and read from the source with that key."""
+    check_access(connection, WRITE, kind, destination)
+    check_access(connection, READ, EXCHANGE, source)
+    exchange = connection.vhost_opened().exchanges.get(source)
+    if exchange is not None:
+        check_topic(connection, READ, exchange, routing_key)
 
 
 def bind(vhost: VirtualHost, source: Exchange, destination: Destination, key: str, arguments: Table) -> None:

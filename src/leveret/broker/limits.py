@@ -52,6 +52,7 @@ class NodeLimits:
         consumer_max_per_channel: int = NO_LIMIT,
         cluster_queue_limit: int = NO_LIMIT,
         cluster_exchange_limit: int = NO_LIMIT,
+        vhost_max: int = NO_LIMIT,
         max_message_size: int = MAX_MESSAGE_SIZE,
         frame_max: int = FRAME_MAX,
         initial_frame_max: int = INITIAL_FRAME_MAX,
@@ -65,6 +66,7 @@ class NodeLimits:
         self.consumer_max_per_channel: Final = consumer_max_per_channel
         self.cluster_queue_limit: Final = cluster_queue_limit
         self.cluster_exchange_limit: Final = cluster_exchange_limit
+        self.vhost_max: Final = vhost_max
         self.max_message_size: Final = max_message_size
         self.frame_max: Final = frame_max
         self.initial_frame_max: Final = initial_frame_max

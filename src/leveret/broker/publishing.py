@@ -24,12 +24,15 @@ from leveret.amqp.properties import (
 )
 from leveret.amqp.reply_codes import NO_ROUTE, PRECONDITION_FAILED, SoftError
 from leveret.broker.consumer import write_content
+from leveret.broker.deduplication import Admission, withdraw
 from leveret.broker.direct_reply_to import REPLY_TO
 from leveret.broker.durability import Store
 from leveret.broker.expiry import checked_expiration
 from leveret.broker.message import FLAGS_AT, FRAME_HEAD, NEVER, PROPERTIES_AT, Address, Message
+from leveret.broker.permissions import WRITE, check_topic
 from leveret.broker.queue import Queue
 from leveret.broker.routing import Route
+from leveret.broker.users import IMPERSONATOR
 
 if TYPE_CHECKING:
     from leveret.broker.channel import Channel
@@ -65,7 +68,7 @@ def publish(channel: Channel, route: Route, content: bytes) -> None:
     if channel.transaction is None:
         take_in(channel, message, route.queues, route.mandatory)
     else:
-        channel.transaction.publish(message, names_for_commit(message, route.queues, None), route.mandatory)
+        channel.transaction.publish(message, names_for_commit(message, route.queues, None), route.mandatory, None)
 
 
 def publish_with_properties(channel: Channel, route: Route, content: bytes, flags: i64) -> None:
@@ -75,6 +78,7 @@ def publish_with_properties(channel: Channel, route: Route, content: bytes, flag
     persistent = scan_properties(header) == PERSISTENT
     queues = route.queues
     keys: list[str] | None = None
+    admissions: list[Admission] | None = None
     properties: BasicProperties | None = None
     address = route.address
     if route.each_message or must_decode(flags, header):
@@ -83,6 +87,8 @@ def publish_with_properties(channel: Channel, route: Route, content: bytes, flag
     expiration = checked_expiration(header) if flags & EXPIRATION else NEVER
     if properties is not None:
         keys = routing_keys(route, properties)
+        for key in keys[1:]:  # the route was permitted for the first
+            check_topic(connection, WRITE, route.exchange, key)
         blind_keys = selected_keys(properties.headers or {}, "BCC")
         if blind_keys:
             address = Address(address.exchange, address.routing_key, tuple(blind_keys))
@@ -90,11 +96,12 @@ def publish_with_properties(channel: Channel, route: Route, content: bytes, flag
     time_ms = connection.broker.timers.time_ms
     message = Message(address, content, connection.frame_max, persistent, time_ms, expiration)
     if keys is not None and properties is not None and (route.each_message or len(keys) > 1):
-        queues = connection.vhost_opened().route(route.exchange, keys, properties, message)[0]
-    if channel.transaction is None:
-        take_in(channel, message, queues, route.mandatory)
-    else:
-        channel.transaction.publish(message, names_for_commit(message, queues, keys), route.mandatory)
+        admissions = []
+        queues = connection.vhost_opened().route(route.exchange, keys, properties, message, admissions)[0]
+    if channel.transaction is not None:
+        channel.transaction.publish(message, names_for_commit(message, queues, keys), route.mandatory, admissions)
+    elif not take_in(channel, message, queues, route.mandatory):
+        withdraw(admissions)
 
 
 def names_for_commit(message: Message, queues: list[Queue], keys: list[str] | None) -> list[str]:
@@ -108,8 +115,8 @@ def names_for_commit(message: Message, queues: list[Queue], keys: list[str] | No
     return list(names)
 
 
-def take_in(channel: Channel, message: Message, queues: list[Queue], mandatory: bool) -> None:
-    """Put a message into its queues, and confirm or return it."""
+def take_in(channel: Channel, message: Message, queues: list[Queue], mandatory: bool) -> bool:
+    """Put a message into its queues, and confirm or return it; False if it has none, or one of them refused it."""
     store = channel.connection.broker.store
     stored = store.keeps and must_survive(message, queues)
     if stored:
@@ -125,8 +132,11 @@ def take_in(channel: Channel, message: Message, queues: list[Queue], mandatory: 
             channel.connection.outran_consumers = True
     if refused and channel.confirming:
         channel.refuse_publish()
-    if not queues and mandatory:
+    if queues:
+        return not refused
+    if mandatory:
         return_message(channel, message)
+    return False
 
 
 def must_survive(message: Message, queues: list[Queue]) -> bool:
@@ -179,11 +189,17 @@ def selected_keys(headers: Table, name: str) -> list[str]:
 def check_user_id(connection: Connection, properties: BasicProperties) -> None:
     """SoftError 406 if the user-id isn't that of the user who publishes (RabbitMQ's validated user-id)."""
     user = connection.user
-    if properties.user_id is not None and properties.user_id != user:
+    if properties.user_id is not None and properties.user_id != user and not may_impersonate(connection):
         raise SoftError(
             PRECONDITION_FAILED,
             f"user_id property set to '{properties.user_id}' but authenticated user was '{user}'",
         )
+
+
+def may_impersonate(connection: Connection) -> bool:
+    """Whether the connection's user may publish under any user-id."""
+    user = connection.broker.users.find(connection.user)
+    return user is not None and IMPERSONATOR in user.tags
 
 
 def rewritten(channel: Channel, content: bytes, properties: BasicProperties) -> bytes:

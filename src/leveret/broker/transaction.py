@@ -11,16 +11,20 @@ from __future__ import annotations
 from typing import Final
 
 from leveret.broker.consumer import Delivery
+from leveret.broker.deduplication import Admission, withdraw
 from leveret.broker.message import Message
 
 
 class Publication:
     """A message and the names of the queues that it goes to when the transaction is committed."""
 
-    def __init__(self, message: Message, queue_names: list[str], mandatory: bool) -> None:
+    def __init__(
+        self, message: Message, queue_names: list[str], mandatory: bool, admissions: list[Admission] | None
+    ) -> None:
         self.message: Final = message
         self.queue_names: Final = queue_names
         self.mandatory: Final = mandatory
+        self.admissions: Final = admissions
 
 
 class Settlement:
@@ -39,9 +43,16 @@ class Transaction:
         self.publications: list[Publication] = []
         self.settlements: list[Settlement] = []
 
-    def publish(self, message: Message, queue_names: list[str], mandatory: bool) -> None:
+    def publish(
+        self, message: Message, queue_names: list[str], mandatory: bool, admissions: list[Admission] | None
+    ) -> None:
         """Keep a publish for the commit."""
-        self.publications.append(Publication(message, queue_names, mandatory))
+        self.publications.append(Publication(message, queue_names, mandatory, admissions))
+
+    def abandon(self) -> None:
+        """There will be no commit: what was published may be published again."""
+        for publication in self.publications:
+            withdraw(publication.admissions)
 
     def settle(self, tag: int, delivery: Delivery, outcome: int) -> None:
         """Keep an acknowledgement (or a rejection) for the commit."""

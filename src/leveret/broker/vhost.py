@@ -17,6 +17,7 @@ from leveret.amqp.properties import BasicProperties
 from leveret.amqp.reply_codes import ACCESS_REFUSED, NOT_FOUND, RESOURCE_LOCKED, SoftError
 from leveret.broker.binding import Binding, Destination
 from leveret.broker.dead_letter import DeadLetters
+from leveret.broker.deduplication import Admission
 from leveret.broker.durability import Store
 from leveret.broker.exchange.base import Exchange
 from leveret.broker.exchange.direct import DirectExchange
@@ -25,6 +26,7 @@ from leveret.broker.limits import Usage
 from leveret.broker.message import Address, Message
 from leveret.broker.policy import Policies
 from leveret.broker.queue import Queue
+from leveret.broker.queue_arguments import CLASSIC, QUORUM
 from leveret.broker.timers import Timers
 
 if TYPE_CHECKING:
@@ -43,11 +45,18 @@ PREDECLARED: Final = (
 ADDRESSES_KEPT: Final = 10_000  # so that publishers with ever new routing keys don't fill the memory
 
 
+class InvalidQueueType(Exception):
+    """There are no queues of that type, which is the text."""
+
+
 class VirtualHost:
     """The namespace that a connection opens."""
 
     def __init__(self, name: str, touched: list[Queue], store: Store, timers: Timers) -> None:
         self.name: Final = name
+        self.description = ""
+        self.tags: list[str] = []
+        self.default_queue_type = ""  # of queues whose declaration names none; if it is empty they are classic
         self.touched: Final = touched
         self.store: Final = store
         self.timers: Final = timers
@@ -205,6 +214,22 @@ class VirtualHost:
             queue.bury()
         return count
 
+    def end(self) -> list[Queue]:
+        """The virtual host is deleted, and nobody has it open any more. Gives its durable queues, to be buried."""
+        durable: list[Queue] = []
+        for exchange in self.exchanges.values():
+            exchange.deleted = True
+        for queue in self.queues.values():
+            queue.end()
+            if queue.durable:
+                durable.append(queue)
+            else:
+                queue.bury()
+        self.epoch += 1
+        self.queues.clear()
+        self.exchanges.clear()
+        return durable
+
     def delete_if_unused(self, queue: Queue) -> None:
         """A consumer went: delete the queue if it is auto-delete and that was the last one."""
         if queue.auto_delete and not queue.consumers and not queue.deleted:
@@ -216,12 +241,14 @@ class VirtualHost:
         routing_keys: list[str],
         properties: BasicProperties,
         message: Message | None = None,
+        admissions: list[Admission] | None = None,
     ) -> tuple[list[Queue], bool]:
         """The queues a message goes to, each once, and whether more than its routing key was asked on the way.
 
         An exchange that matches nothing passes the message to its alternate exchange; exchanges bound to exchanges are
         followed, each visited once, so that cycles end. An exchange that remembers its messages is told of this one;
-        without a message, no message is on its way and the route is only looked for.
+        without a message, no message is on its way and the route is only looked for. One that drops duplicates does so
+        if there is a list for those that it lets pass.
         """
         queues: dict[Queue, None] = {}
         visited: dict[Exchange, None] = {exchange: None}
@@ -231,6 +258,8 @@ class VirtualHost:
             current = to_visit.pop()
             if current.routes_each_message:
                 each_message = True
+                if admissions is not None and not self._admits(current, properties, admissions):
+                    continue
                 if message is not None:
                     current.remember(message, properties)
             for destination in self._matches(current, routing_keys, properties):
@@ -240,6 +269,18 @@ class VirtualHost:
                     visited[destination] = None
                     to_visit.append(destination)
         return list(queues), each_message
+
+    def _admits(self, exchange: Exchange, properties: BasicProperties, admissions: list[Admission]) -> bool:
+        """Whether a message is no duplicate; what remembers it is added to the list."""
+        identifiers = exchange.identifiers
+        identity = None if identifiers is None else identifiers.identity(properties.headers)
+        if identifiers is None or identity is None:
+            return True
+        if identifiers.knows(identity, self.timers.time_ms):
+            return False
+        identifiers.remember(identity, self.timers.time_ms)
+        admissions.append(Admission(identifiers, identity))
+        return True
 
     def _matches(self, exchange: Exchange, routing_keys: list[str], properties: BasicProperties) -> list[Destination]:
         found: list[Destination] = []
@@ -256,6 +297,12 @@ class VirtualHost:
             if alternate is not None:
                 found.append(alternate)
         return found
+
+
+def check_default_queue_type(name: str) -> None:
+    """InvalidQueueType if queues can't be of that type by default; they can of none."""
+    if name not in ("", CLASSIC, QUORUM):
+        raise InvalidQueueType(name)
 
 
 def check_exclusive_access(queue: Queue, connection: object, vhost: VirtualHost) -> None:

@@ -132,7 +132,8 @@ def vhost_limits(broker: Broker, _vhost: str) -> Iterator[tuple[str, Usage]]:
 
 def user_limits(broker: Broker, _vhost: str) -> Iterator[tuple[str, Usage]]:
     """Every user with their limits, also where there are none."""
-    yield from list(broker.users.usages.items())
+    for user in broker.users.all():
+        yield user.name, user.usage
 
 
 # what several columns have in common

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Final
 
 from leveret.server import setting_kinds as kinds
-from leveret.server.setting_kinds import DefaultUser
+from leveret.server.setting_kinds import UserSetting
 from leveret.server.setting_table import setting
 
 TLS: Final = "TLS"
-USERS: Final = "users and permissions"
-VHOSTS: Final = "virtual hosts"
+EXTERNAL: Final = "EXTERNAL login"
 HTTP_API: Final = "the HTTP API"
 DEFINITIONS: Final = "definitions"
 ALL: Final = ".*"
@@ -141,10 +140,9 @@ class AccessSettings:
     default_user: str = setting(
         kinds.TEXT,
         "guest",
-        "the user that a broker without any creates",
+        "the user that a new broker begins with",
         rabbitmq="default_user",
         environment="RABBITMQ_DEFAULT_USER",
-        planned=USERS,
     )
     default_pass: str = setting(
         kinds.TEXT,
@@ -153,18 +151,16 @@ class AccessSettings:
         rabbitmq="default_pass",
         environment="RABBITMQ_DEFAULT_PASS",
         secret=True,
-        planned=USERS,
     )
     default_vhost: str = setting(
         kinds.TEXT,
         "/",
-        "the virtual host that a broker without any creates",
+        "the virtual host that a new broker begins with",
         rabbitmq="default_vhost",
         environment="RABBITMQ_DEFAULT_VHOST",
-        planned=VHOSTS,
     )
     default_user_tags: tuple[str, ...] = setting(
-        kinds.TEXTS, ("administrator",), "that user's tags", rabbitmq="default_user_tags.$item", planned=USERS
+        kinds.TEXTS, ("administrator",), "that user's tags", rabbitmq="default_user_tags.$item"
     )
     default_permissions_configure: str = setting(
         kinds.PATTERN,
@@ -172,7 +168,6 @@ class AccessSettings:
         "what that user may configure",
         key="default_permissions.configure",
         rabbitmq="default_permissions.configure",
-        planned=USERS,
     )
     default_permissions_write: str = setting(
         kinds.PATTERN,
@@ -180,7 +175,6 @@ class AccessSettings:
         "what that user may write",
         key="default_permissions.write",
         rabbitmq="default_permissions.write",
-        planned=USERS,
     )
     default_permissions_read: str = setting(
         kinds.PATTERN,
@@ -188,37 +182,33 @@ class AccessSettings:
         "what that user may read",
         key="default_permissions.read",
         rabbitmq="default_permissions.read",
-        planned=USERS,
     )
-    default_users: tuple[DefaultUser, ...] = setting(
+    default_users: tuple[UserSetting, ...] = setting(
         kinds.USERS,
         (),
         "users that each new virtual host whose name matches their pattern begins with",
         rabbitmq="default_users.$user.password default_users.$user.tags default_users.$user.vhost_pattern "
         "default_users.$user.configure default_users.$user.write default_users.$user.read",
-        planned=USERS,
     )
     loopback_users: tuple[str, ...] = setting(
         kinds.TEXTS,
         ("guest",),
         "users that may connect from this machine alone",
         rabbitmq="loopback_users loopback_users.$item",
-        planned=USERS,
     )
     auth_mechanisms: tuple[str, ...] = setting(
         kinds.TEXTS,
         ("PLAIN", "AMQPLAIN"),
         "SASL mechanisms that are offered",
         rabbitmq="auth_mechanisms.$name",
-        planned=USERS,
+        planned=EXTERNAL,
     )
     default_queue_type: str | None = setting(
-        kinds.one_of("classic", "quorum", "stream"),
+        kinds.one_of("classic", "quorum"),
         None,
-        "the type of queues that say none",
+        "the type of queues that say none, in virtual hosts that say none",
         rabbitmq="default_queue_type",
         unset="classic",
-        planned=VHOSTS,
     )
     cluster_name: str | None = setting(
         kinds.TEXT,

@@ -42,7 +42,8 @@ class Client:
 
     def _start_reading(self) -> None:
         connection = self.connection
-        if not (self._reading or self._closed or self._paused or connection.blocked or connection.overfull):
+        held = self._paused or connection.blocked or connection.overfull or connection.waiting
+        if not (self._reading or self._closed or held):
             self._reading = True
             self.tick.loop.add_reader(self.descriptor, self.readable)
 
@@ -64,7 +65,7 @@ class Client:
         elif not self._lingering:
             self.tick.begin()
             self.connection.feed(data)
-            if self.connection.blocked or self.connection.overfull:
+            if self.connection.blocked or self.connection.overfull or self.connection.waiting:
                 self._stop_reading()
             elif self.connection.outran_consumers or self.tick.backed_up:
                 self._pause()

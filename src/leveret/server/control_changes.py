@@ -13,8 +13,9 @@ from typing import Final
 
 from leveret.broker.broker import Broker
 from leveret.broker.erlang_terms import printed
-from leveret.broker.limits import OF_USERS, OF_VHOSTS, InvalidLimits, Usage, valid_limits
+from leveret.broker.limits import OF_USERS, OF_VHOSTS, InvalidLimits, valid_limits
 from leveret.broker.policy import InvalidPolicy, make_policy
+from leveret.broker.users import User
 from leveret.broker.vhost import VirtualHost
 
 SLICE: Final = 0.002  # seconds of work before the broker has its turn
@@ -130,24 +131,23 @@ class Changes:
             limits = valid_limits(definition, OF_USERS, "user-limits")
         except InvalidLimits as error:
             raise ChangeRefused(str(error)) from None
-        usage = self._usage(request)
-        usage.limits = {**usage.limits, **limits}
-        self._broker.store.user_limits_set(text_of(request, "user"), usage.limits)
+        user = self._user(request)
+        self._broker.users.set_limits(user.name, {**user.usage.limits, **limits})
 
     def _clear_user_limits(self, request: Mapping[str, object]) -> None:
         """Clear one limit, also one that is not set or not known, or all of them."""
         cleared = text_of(request, "limit")
-        usage = self._usage(request)
-        kept = {} if cleared == ALL_LIMITS else usage.limits
-        usage.limits = {name: value for name, value in kept.items() if name != cleared}
-        self._broker.store.user_limits_set(text_of(request, "user"), usage.limits)
+        user = self._user(request)
+        kept = {} if cleared == ALL_LIMITS else user.usage.limits
+        limits = {name: value for name, value in kept.items() if name != cleared}
+        self._broker.users.set_limits(user.name, limits)
 
-    def _usage(self, request: Mapping[str, object]) -> Usage:
+    def _user(self, request: Mapping[str, object]) -> User:
         name = text_of(request, "user")
-        usage = self._broker.users.usages.get(name)
-        if usage is None:
+        user = self._broker.users.find(name)
+        if user is None:
             raise ChangeRefused(no_such_user(name))
-        return usage
+        return user
 
 
 def text_of(request: Mapping[str, object], key: str) -> str:

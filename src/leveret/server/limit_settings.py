@@ -85,6 +85,13 @@ class LimitSettings:
         flag=True,
         rabbitmq="cluster_exchange_limit",
     )
+    vhost_max: int = setting(
+        kinds.LIMIT,
+        limits.NO_LIMIT,
+        "how many virtual hosts there may be, -1 for no limit",
+        flag=True,
+        rabbitmq="vhost_max",
+    )
     max_message_size: int = setting(
         kinds.MESSAGE_SIZE,
         limits.MAX_MESSAGE_SIZE,

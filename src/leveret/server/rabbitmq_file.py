@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from leveret.broker.redeclaring import QUEUE_TYPE, STRICT
 from leveret.server.reading import Reading, UserParts, matches
 from leveret.server.setting_kinds import BOOLEAN, port_number, split_address
 from leveret.server.setting_table import Setting
-from leveret.server.settings import SETTINGS
+from leveret.server.settings import RELAXED_CHECKS, SETTINGS
 
 WORD: Final = r"(?:\\\.|[A-Za-z0-9_-])+"
 LINE: Final = re.compile(
@@ -119,8 +120,14 @@ def warn(line: Line, reading: Reading) -> None:
 
 
 def take(setting: Setting, line: Line, reading: Reading) -> None:
-    """Take the one value of a setting. A multiple of the memory may be a whole number, which is no size then."""
+    """Take the one value of a setting.
+
+    A multiple of the memory may be a whole number, which is no size then. Whether checks on redeclares are relaxed is
+    true or false in RabbitMQ, which is a part of what we have there.
+    """
     value = line.value
+    if line.key == RELAXED_CHECKS and value in ("true", "false"):
+        value = QUEUE_TYPE if value == "true" else STRICT
     if line.key == "disk_free_limit.relative" and value.isdigit():
         value += ".0"
     reading.take(setting, value, line.place, line.key)

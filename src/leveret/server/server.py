@@ -21,6 +21,7 @@ from typing import Final
 
 from leveret import __version__
 from leveret.broker.broker import Broker
+from leveret.broker.defaults import Defaults, DefaultUser
 from leveret.broker.limits import NodeLimits
 from leveret.build import description
 from leveret.server.alarms import DEFAULT_DISK_FREE_LIMIT, AlarmWatch
@@ -50,8 +51,19 @@ async def serve(configuration: Configuration, output: LogOutput, configure_again
         loop.add_signal_handler(number, stopping.set)
     reload = Reload(configuration, output, configure_again)
     loop.add_signal_handler(signal.SIGHUP, reload.reload)
-    storage = open_storage(settings.folder, settings.ephemeral, settings.sync, settings.segment_size, loop)
-    broker = Broker(__version__, node_name(settings), time.time, os.urandom, storage.store, node_limits(settings))
+    defaults = defaults_of(settings)
+    storage = open_storage(settings.folder, settings.ephemeral, settings.sync, settings.segment_size, loop, defaults)
+    broker = Broker(
+        __version__,
+        node_name(settings),
+        time.time,
+        os.urandom,
+        storage.store,
+        node_limits(settings),
+        settings.redeclare,
+        defaults,
+        frozenset(settings.loopback_users),
+    )
     tick = Tick(broker, loop, most_clients())
     storage.restore(broker, tick)
     try:
@@ -86,6 +98,23 @@ def node_name(settings: Settings) -> str:
     """The node's name, with that of the host."""
     name = settings.node_name or "leveret"
     return name if "@" in name else f"{name}@{socket.gethostname()}"
+
+
+def defaults_of(settings: Settings) -> Defaults:
+    """What a new broker, and a new virtual host, begins with."""
+    first = DefaultUser(
+        settings.default_user,
+        settings.default_pass,
+        settings.default_user_tags,
+        configure=settings.default_permissions_configure,
+        write=settings.default_permissions_write,
+        read=settings.default_permissions_read,
+    )
+    others = [
+        DefaultUser(user.name, user.password, user.tags, user.vhost_pattern, user.configure, user.write, user.read)
+        for user in settings.default_users
+    ]
+    return Defaults(settings.default_vhost, first, others, settings.default_queue_type or "")
 
 
 def node_limits(settings: Settings) -> NodeLimits:

@@ -76,7 +76,7 @@ class Kind(Generic[T]):
 
 
 @dataclass(frozen=True)
-class DefaultUser:
+class UserSetting:
     """A user that new virtual hosts begin with, if their name matches the pattern. No password is one that none has."""
 
     name: str
@@ -116,7 +116,7 @@ def node_name(value: str) -> str:
     return value
 
 
-def users(value: str) -> tuple[DefaultUser, ...]:
+def users(value: str) -> tuple[UserSetting, ...]:
     """Users, as an object in JSON that has one by each name. ValueError never has a password in it."""
     try:
         told = json.loads(value)
@@ -125,11 +125,11 @@ def users(value: str) -> tuple[DefaultUser, ...]:
         raise ValueError("this is not an object with users by name and their parts as texts") from None
 
 
-def default_user(name: str, parts: dict[str, str]) -> DefaultUser:
+def default_user(name: str, parts: dict[str, str]) -> UserSetting:
     """A user from its parts. TypeError for parts that there aren't."""
     patterns = {key: pattern(parts[key]) for key in ("vhost_pattern", "configure", "write", "read") if key in parts}
     others = {key: each for key, each in parts.items() if key not in (*patterns, "tags")}
-    return DefaultUser(name, tags=TEXTS.parse(parts.get("tags", "")), **others, **patterns)
+    return UserSetting(name, tags=TEXTS.parse(parts.get("tags", "")), **others, **patterns)
 
 
 def path(value: str) -> Path:

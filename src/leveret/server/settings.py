@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from leveret.broker.redeclaring import MODES, STRICT
 from leveret.server import setting_kinds as kinds
 from leveret.server.access_settings import AccessSettings, TlsSettings
 from leveret.server.limit_settings import AlarmSettings, LimitSettings
@@ -22,6 +23,7 @@ from leveret.server.service_settings import ServiceSettings
 from leveret.server.setting_table import Setting, setting, settings_of
 from leveret.store.segment import SEGMENT_SIZE
 
+RELAXED_CHECKS: Final = "quorum_queue.property_equivalence.relaxed_checks_on_redeclaration"
 DEFAULT_DATA_DIR: Final = Path("leveret-data")
 
 
@@ -105,6 +107,14 @@ class DataSettings:
         SEGMENT_SIZE,
         "how large a file of the message log becomes before the next is begun, 64KiB to 1GiB",
         flag=True,
+    )
+    redeclare: str = setting(
+        kinds.one_of(*MODES),
+        STRICT,
+        "what to do when a queue or exchange is declared again otherwise: refuse it; refuse it, but take a quorum "
+        "queue for a classic one; or keep what is there, log it once, and say ok",
+        flag=True,
+        rabbitmq=RELAXED_CHECKS,
     )
     node_name: str | None = setting(
         kinds.NODE,

@@ -3,25 +3,43 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Final
 
 from leveret.broker.binding import Binding, Destination
-from leveret.broker.broker import Broker
-from leveret.broker.durability import Store
+from leveret.broker.broker import DEFAULT_DESCRIPTION, Broker
+from leveret.broker.defaults import Defaults
 from leveret.broker.exchange.types import TYPES, make_exchange
 from leveret.broker.policy import InvalidPolicy, make_policy
 from leveret.broker.queue import Queue
 from leveret.broker.vhost import VirtualHost
-from leveret.store.definitions import BindingDefinition, LoadedDefinitions
+from leveret.store.definition_changes import Changes
+from leveret.store.loaded_definitions import BindingDefinition, LoadedDefinitions
 
 log: Final = logging.getLogger("leveret.store")
 
 
-def restore_definitions(broker: Broker, loaded: LoadedDefinitions, store: Store) -> dict[int, Queue]:
+def first_definitions(defaults: Defaults, random_octets: Callable[[int], bytes]) -> Changes:
+    """What a new broker begins with."""
+    changes = Changes()
+    changes.set_vhost(defaults.vhost, DEFAULT_DESCRIPTION)
+    users, permissions = defaults.first_users(random_octets)
+    for user in users:
+        changes.set_user(user)
+    for permission in permissions:
+        changes.set_permission(permission)
+    return changes
+
+
+def restore_definitions(broker: Broker, loaded: LoadedDefinitions) -> dict[int, Queue]:
     """Make what was defined, and give the queues by their ids."""
-    for name in loaded.vhosts:
-        if name not in broker.vhosts:
-            broker.vhosts[name] = VirtualHost(name, broker.touched, store, broker.timers)
+    broker.vhosts.clear()
+    for described in loaded.vhosts:
+        broker.vhosts[described.name] = broker.new_vhost(
+            described.name, described.description, described.tags, described.default_queue_type
+        )
+    broker.users.restore(loaded.users)
+    broker.permissions.restore(loaded.permissions, loaded.topic_permissions)
     for exchange in loaded.exchanges:
         vhost = broker.vhosts[exchange.vhost]
         if exchange.type_name not in TYPES:

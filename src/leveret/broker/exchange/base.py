@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from leveret.amqp.field_table import Table
 from leveret.amqp.properties import BasicProperties
 from leveret.broker.binding import Binding, Destination
+from leveret.broker.deduplication import exchange_identifiers
 from leveret.broker.message import Message
 
 if TYPE_CHECKING:
@@ -35,6 +36,9 @@ class Exchange(Destination):
         self.alternate: str | None = None
         self.bindings: dict[tuple[str, str, str, bytes], Binding] = {}
         self.deleted = False
+        self.identifiers = exchange_identifiers(arguments)  # that came by, if duplicates are to be dropped
+        if self.identifiers is not None:
+            self.routes_each_message = True
         self.apply({})
 
     def apply(self, definition: Mapping[str, str | int]) -> None:

@@ -7,6 +7,7 @@ from typing import Final
 from leveret.amqp.field_table import Table
 from leveret.broker.exchange.base import Exchange
 from leveret.broker.exchange.consistent_hash import ConsistentHashExchange
+from leveret.broker.exchange.deduplicating import DeduplicatingExchange
 from leveret.broker.exchange.direct import DirectExchange
 from leveret.broker.exchange.fanout import FanoutExchange
 from leveret.broker.exchange.headers import HeadersExchange
@@ -22,6 +23,7 @@ TYPES: Final[dict[str, type[Exchange]]] = {
     "headers": HeadersExchange,
     "x-consistent-hash": ConsistentHashExchange,
     "x-local-random": LocalRandomExchange,
+    "x-message-deduplication": DeduplicatingExchange,
     "x-modulus-hash": ModulusHashExchange,
     "x-random": RandomExchange,
     "x-recent-history": RecentHistoryExchange,
