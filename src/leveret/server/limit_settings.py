@@ -41,7 +41,10 @@ class AlarmSettings:
 
 @dataclass(frozen=True)
 class LimitSettings:
-    """The limits of the node, each of which `broker.limits.NodeLimits` has by this name."""
+    """The limits of the node.
+
+    `broker.limits.NodeLimits` has each of them by this name.
+    """
 
     connection_max: int = setting(
         kinds.LIMIT,

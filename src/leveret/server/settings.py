@@ -85,7 +85,7 @@ class ListenerSettings:
 
 @dataclass(frozen=True)
 class DataSettings:
-    """What is kept, and whose it is."""
+    """What is kept, and how."""
 
     data_dir: Path | None = setting(
         kinds.FOLDER,
