@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from leveret.server.setting_table import Setting
 from leveret.server.settings import SETTINGS
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "configuration.md"
+PLACEHOLDER = re.compile(r"\$\w+")
 BEGIN, END = "<!-- settings: begin -->\n", "<!-- settings: end -->\n"
 HEADER = "| Setting | Default | What it is | Flag, variable, rabbitmq.conf |\n|---|---|---|---|\n"
 
@@ -39,9 +41,7 @@ def row(setting: Setting) -> str:
     derived = f"LEVERET_{setting.key.replace('.', '_').upper()}"
     variables = [name for name in setting.environment if name != derived]
     names = [*([setting.flag] if setting.flag else []), *variables, *setting.rabbitmq]
-    named = ", ".join(
-        f"`{name.replace('$listener', 'NAME').replace('$', '').replace('user.', 'NAME.')}`" for name in names
-    )
+    named = ", ".join(f"`{PLACEHOLDER.sub('NAME', name)}`" for name in names)
     return f"| `{setting.key}` | {default.replace('|', chr(92) + '|')} | {meaning} | {named} |\n"
 
 
