@@ -32,7 +32,7 @@ from leveret.broker.channel import Channel
 from leveret.broker.deduplication import check_deduplication_arguments
 from leveret.broker.exchange.base import Exchange
 from leveret.broker.exchange.recent_history import RecentHistoryExchange
-from leveret.broker.exchange.types import TYPES, make_exchange
+from leveret.broker.exchange.types import is_known, make_exchange
 from leveret.broker.history import deliver_history
 from leveret.broker.limits import check_exchange
 from leveret.broker.permissions import CONFIGURE, EXCHANGE, READ, WRITE, check_access, check_any_access, check_topic
@@ -82,7 +82,7 @@ def declare(connection: Connection, vhost: VirtualHost, method: ExchangeDeclare)
         check_any_access(connection, EXCHANGE, name)
         vhost.exchange(name)
         return
-    if method.type_ not in TYPES:
+    if not is_known(method.type_):
         raise SoftError(PRECONDITION_FAILED, f"unknown exchange type '{method.type_}'")
     check_not_default(name)
     check_access(connection, CONFIGURE, EXCHANGE, name)

@@ -32,6 +32,7 @@ from leveret.broker.message import FLAGS_AT, FRAME_HEAD, NEVER, PROPERTIES_AT, A
 from leveret.broker.permissions import WRITE, check_topic
 from leveret.broker.queue import Queue
 from leveret.broker.routing import Route
+from leveret.broker.transaction import Publication
 from leveret.broker.users import IMPERSONATOR
 
 if TYPE_CHECKING:
@@ -68,7 +69,8 @@ def publish(channel: Channel, route: Route, content: bytes) -> None:
     if channel.transaction is None:
         take_in(channel, message, route.queues, route.mandatory)
     else:
-        channel.transaction.publish(message, names_for_commit(message, route.queues, None), route.mandatory, None)
+        keys = [route.address.routing_key]
+        channel.transaction.publish(for_commit(message, route.queues, keys, route.mandatory, None))
 
 
 def publish_with_properties(channel: Channel, route: Route, content: bytes, flags: i64) -> None:
@@ -99,20 +101,24 @@ def publish_with_properties(channel: Channel, route: Route, content: bytes, flag
         admissions = []
         queues = connection.vhost_opened().route(route.exchange, keys, properties, message, admissions)[0]
     if channel.transaction is not None:
-        channel.transaction.publish(message, names_for_commit(message, queues, keys), route.mandatory, admissions)
+        keys = keys or [address.routing_key]
+        channel.transaction.publish(for_commit(message, queues, keys, route.mandatory, admissions))
     elif not take_in(channel, message, queues, route.mandatory):
         withdraw(admissions)
 
 
-def names_for_commit(message: Message, queues: list[Queue], keys: list[str] | None) -> list[str]:
-    """The queues that a transaction's message is for, `keys` being its routing keys, if it has several.
+def for_commit(
+    message: Message, queues: list[Queue], keys: list[str], mandatory: bool, admissions: list[Admission] | None
+) -> Publication:
+    """What a transaction keeps of a message with these routing keys.
 
-    The default exchange's are told by name alone, since they may be declared before the commit.
+    The default exchange's queues are told by name alone, since they may be declared before the commit.
     """
-    names = {queue.name: None for queue in queues}
-    if message.address.exchange == "":
-        names.update(dict.fromkeys(keys or [message.address.routing_key]))
-    return list(names)
+    delay_queues = [queue for queue in queues if queue.is_delay_queue]
+    names = {queue.name: None for queue in queues if not queue.is_delay_queue}
+    if message.address.exchange == "" and not delay_queues:
+        names.update(dict.fromkeys(keys))
+    return Publication(message, list(names), delay_queues, mandatory, admissions)
 
 
 def take_in(channel: Channel, message: Message, queues: list[Queue], mandatory: bool) -> bool:

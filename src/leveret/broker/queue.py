@@ -20,11 +20,12 @@ from leveret.broker.binding import Destination
 from leveret.broker.consumer import OUTPUT_LIMIT, Consumer, Delivery
 from leveret.broker.death_reasons import DELIVERY_LIMIT, MAXLEN, REJECTED
 from leveret.broker.deduplication import Identity, queue_identifiers
+from leveret.broker.delayed_retry import DelayedRetries
 from leveret.broker.delivery_limit import DeliveryCounts
 from leveret.broker.durability import LEVEL_SHIFT
 from leveret.broker.expiry import HeadTimer, UnusedTimer
 from leveret.broker.message import NEVER, Message, priority_of
-from leveret.broker.queue_settings import NONE, REJECT_PUBLISH_DLX, QueueSettings, effective_settings
+from leveret.broker.queue_settings import DISABLED, NONE, REJECT_PUBLISH_DLX, QueueSettings, effective_settings
 from leveret.broker.rotation import ConsumerRotation
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ BACKED_UP_DELAY: Final[i64] = 20  # milliseconds until it drops more, if the sto
 
 class Queue(Destination):
     """A queue. `owner` is the connection an exclusive queue belongs to; `id` is never used for another queue."""
+
+    is_delay_queue = False  # whether it is the broker's own, behind a delayed exchange
 
     def __init__(
         self,
@@ -69,6 +72,7 @@ class Queue(Destination):
         self.limited = False
         self.expiring = False  # whether any message may have a deadline
         self.counts: DeliveryCounts | None = None
+        self.retries: DelayedRetries | None = None
         self.identifiers: Final = queue_identifiers(arguments)  # of what it has, if duplicates are to be dropped
         self.unacked: i64 = 0
         self.unacked_bytes: i64 = 0
@@ -90,7 +94,10 @@ class Queue(Destination):
         self.limited = length_limit.is_limited(settings)
         self.expiring = self.expiring or settings.message_ttl != NONE
         self.governed = settings.max_priority != NONE or length_limit.refuses(settings) or self.identifiers is not None
-        if settings.delivery_limit != NONE or self.is_quorum:
+        retries = settings.delayed_retry_type != DISABLED
+        if retries and self.retries is None:
+            self.retries = DelayedRetries(self)
+        if settings.delivery_limit != NONE or self.is_quorum or retries:
             if self.counts is None:
                 self.counts = DeliveryCounts(settings)
             self.counts.settings = settings
@@ -212,7 +219,7 @@ class Queue(Destination):
             self.backing.forget(message)
         elif counted and self.counts is not None and self.counts.returned(position):
             self.drop(message, position, DELIVERY_LIMIT)
-        else:
+        elif self.retries is None or not self.retries.take(message, position, counted, self.counts):
             self.put_back(message, position)
 
     def settle(self, delivery: Delivery) -> None:
@@ -315,7 +322,7 @@ class Queue(Destination):
             if self.identifiers is not None:
                 self.identifiers.purged(level)
             count += level.purge()
-        return count
+        return count if self.retries is None else count + self.retries.drop()
 
     def end(self) -> None:
         """The queue is deleted: nothing is due any more."""
@@ -327,6 +334,8 @@ class Queue(Destination):
         """The queue's deletion is on disk: drop its messages."""
         for level in self.levels:
             level.purge()
+        if self.retries is not None:
+            self.retries.drop()
         self.gone = True
 
     # consumers

@@ -16,6 +16,7 @@ from leveret.broker.channel import Channel
 from leveret.broker.connection import Connection
 from leveret.broker.deduplication import QueueIdentifiers
 from leveret.broker.defaults import Defaults
+from leveret.broker.delay_queue import DelayQueue
 from leveret.broker.durability import NOT_STORED, PENDING, Store
 from leveret.broker.exchange.base import Exchange
 from leveret.broker.message import Message
@@ -32,7 +33,7 @@ from leveret.store.files import Files
 from leveret.store.loaded_definitions import LoadedDefinitions
 from leveret.store.log import MessageLog
 from leveret.store.reader import LogReader, ReadAhead, places_of
-from leveret.store.recovery import Recovery
+from leveret.store.recovery import RecoveredDelays, Recovery
 from leveret.store.restoration import first_definitions, restore_definitions
 from leveret.store.segment import SEGMENT_SIZE
 from leveret.store.segment_files import SegmentFiles
@@ -120,13 +121,18 @@ class LocalStore(Store):
         if self._sync_interval > 0:
             broker.timers.after(self._sync_interval, self._sync_again)
         queues = restore_definitions(broker, self.loaded)
-        recovery = Recovery(self.segment_files, set(queues), True)
+        delay_queues = {queue_id for queue_id, queue in queues.items() if queue.is_delay_queue}
+        recovery = Recovery(self.segment_files, set(queues), True, delay_queues)
         recovery.run()
         self._next_queue_id = max(self._next_queue_id, recovery.highest_queue_id + 1)
         for segment in recovery.segments.values():
             self._log.adopt(segment)
         for (queue_id, priority), found in recovery.queues.items():
             queue = queues[queue_id]
+            if isinstance(queue, DelayQueue) and isinstance(found, RecoveredDelays):
+                queue.delayed.restore_delayed(found.entries.getvalue(), found.octets, found.positions)
+                queue.touch()
+                continue
             backing = queue.level(priority)
             backing.restore(found.backlog, found.next_position, found.redelivered, found.octets)
             queue.expiring = queue.expiring or found.expires

@@ -16,11 +16,17 @@ from leveret.broker.deduplication import exchange_identifiers
 from leveret.broker.message import Message
 
 if TYPE_CHECKING:
+    from leveret.broker.delay_queue import DelayQueue
     from leveret.broker.policy import Policy
+
+DELAYED_MESSAGE: Final = "x-delayed-message"  # the exchange type; how it routes is told by an argument
 
 
 class Exchange(Destination):
-    """An exchange of any type. `type_name` is AMQP's name of the type."""
+    """An exchange of any type. `type_name` is AMQP's name of the type.
+
+    Whether it `delays` messages with x-delay is a matter of its own (`broker.delay_queue`).
+    """
 
     type_name = ""
     routes_each_message = False  # whether more than the routing key decides, so that no route can be cached
@@ -36,6 +42,8 @@ class Exchange(Destination):
         self.alternate: str | None = None
         self.bindings: dict[tuple[str, str, str, bytes], Binding] = {}
         self.deleted = False
+        self.delays = False
+        self.delay_queue: DelayQueue | None = None  # from the first message on that it delays
         self.identifiers = exchange_identifiers(arguments)  # that came by, if duplicates are to be dropped
         if self.identifiers is not None:
             self.routes_each_message = True
@@ -46,6 +54,12 @@ class Exchange(Destination):
         argument = self.arguments.get("alternate-exchange")
         alternate = definition.get("alternate-exchange") if argument is None else argument.value
         self.alternate = alternate if isinstance(alternate, str) else None
+        delayed = self.arguments.get("x-delayed-exchange")
+        self.delays = (
+            self.type_name == DELAYED_MESSAGE
+            or (delayed is not None and delayed.value is True)
+            or definition.get("delayed-message") is True
+        )
 
     def bind(self, binding: Binding) -> bool:
         """Add a binding; False if the same one is there already."""
