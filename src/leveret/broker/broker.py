@@ -21,11 +21,13 @@ from leveret.broker.connection import Connection
 from leveret.broker.defaults import Defaults
 from leveret.broker.durability import Store
 from leveret.broker.limits import NO_LIMIT, NodeLimits, Usage, reached
-from leveret.broker.login import FailedLogins, SlowWork
+from leveret.broker.login import FailedLogins, LoginAttempts, SlowWork
+from leveret.broker.parameters import CLUSTER_ID, ID_SIZE, Parameters, new_cluster_id
 from leveret.broker.permissions import Permissions
 from leveret.broker.queue import Queue
 from leveret.broker.redeclaring import STRICT
 from leveret.broker.timers import Timers
+from leveret.broker.traffic import Churn, Traffic
 from leveret.broker.users import Users
 from leveret.broker.vhost import VirtualHost, check_default_queue_type
 
@@ -84,11 +86,15 @@ class Broker:
         self.timers: Final = Timers(wall_clock)
         self.users: Final = Users(self, loopback_users)
         self.permissions: Final = Permissions(self)
+        self.parameters: Final = Parameters(self)
         self.failed_logins: Final = FailedLogins()
+        self.login_attempts: Final = LoginAttempts()
         self.slow_work = SlowWork()
         self.limits: Final = NodeLimits() if limits is None else limits
         self.redeclare: Final = redeclare  # how strictly redeclares are compared
         self.usage: Final = Usage()
+        self.churn: Final = Churn()
+        self.former_traffic: Final = Traffic()  # of virtual hosts that were deleted
         self.touched: Final[list[Queue]] = []  # queues that may have something to deliver
         self.confirming: Final[list[Channel]] = []  # channels that owe confirms
         self.dirty: list[Connection] = []  # connections with output
@@ -101,6 +107,9 @@ class Broker:
 
     def _begin(self) -> None:
         """Make what the store, if it keeps anything, has from its own beginning."""
+        self.parameters.restore({}, {CLUSTER_ID: new_cluster_id(self.random_octets(ID_SIZE))})
+        if not self.defaults.made:
+            return
         vhost = self.defaults.vhost
         self.vhosts[vhost] = self.new_vhost(vhost, DEFAULT_DESCRIPTION)
         users, permissions = self.defaults.first_users(self.random_octets)
@@ -126,7 +135,7 @@ class Broker:
         self, name: str, description: str = "", tags: Sequence[str] = (), default_queue_type: str = ""
     ) -> VirtualHost:
         """A virtual host that nobody knows of yet."""
-        vhost = VirtualHost(name, self.touched, self.store, self.timers)
+        vhost = VirtualHost(name, self.touched, self.store, self.timers, self.churn)
         vhost.description, vhost.tags, vhost.default_queue_type = description, list(tags), default_queue_type
         return vhost
 
@@ -179,7 +188,9 @@ class Broker:
         for connection in list(self.connections):
             if connection.vhost is vhost:
                 connection.force_close(f"vhost '{name}' is deleted")
+        vhost.traffic.pour_into(self.former_traffic, Traffic())
         self.permissions.forget_vhost(name)
+        self.parameters.forget_vhost(name)
         del self.vhosts[name]
         self.store.vhost_deleted(name, vhost.end())
 

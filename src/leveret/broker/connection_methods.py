@@ -124,6 +124,7 @@ class Login:
                 connection.close_socket()
             return
         connection.user = user.name
+        connection.auth_mechanism = self._mechanism
         connection.state = EXPECT_TUNE_OK
         limits = connection.broker.limits
         connection.send_method(0, ConnectionTune(limits.channel_max, limits.frame_max, limits.heartbeat))

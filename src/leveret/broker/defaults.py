@@ -48,7 +48,8 @@ class DefaultUser:
 class Defaults:
     """The first virtual host and user, the users of every virtual host, and the type of queues that say none.
 
-    An empty queue type is classic.
+    An empty queue type is classic. The first virtual host and user are not made where a broker gets its users from
+    definitions, as in RabbitMQ: nobody expects guest there.
     """
 
     def __init__(
@@ -57,11 +58,13 @@ class Defaults:
         user: DefaultUser | None = None,
         users: Sequence[DefaultUser] = (),
         queue_type: str = "",
+        made: bool = True,
     ) -> None:
         self.vhost: Final = vhost
         self.user: Final = DefaultUser("guest", "guest", [ADMINISTRATOR]) if user is None else user
         self.users: Final = list(users)
         self.queue_type: Final = queue_type
+        self.made: Final = made
 
     def users_of(self, vhost: str) -> list[DefaultUser]:
         """The users that a new virtual host of that name begins with."""

@@ -30,6 +30,7 @@ from leveret.broker.policy import Policies
 from leveret.broker.queue import Queue
 from leveret.broker.queue_arguments import CLASSIC, QUORUM
 from leveret.broker.timers import Timers
+from leveret.broker.traffic import Churn, Octets, Traffic
 
 if TYPE_CHECKING:
     from leveret.broker.connection import Connection
@@ -54,7 +55,7 @@ class InvalidQueueType(Exception):
 class VirtualHost:
     """The namespace that a connection opens."""
 
-    def __init__(self, name: str, touched: list[Queue], store: Store, timers: Timers) -> None:
+    def __init__(self, name: str, touched: list[Queue], store: Store, timers: Timers, churn: Churn) -> None:
         self.name: Final = name
         self.description = ""
         self.tags: list[str] = []
@@ -64,6 +65,9 @@ class VirtualHost:
         self.timers: Final = timers
         self.policies: Final = Policies(name, store)
         self.usage: Final = Usage()
+        self.churn: Final = churn  # the broker's
+        self.traffic: Final = Traffic()  # as far as it was gathered from the channels
+        self.octets: Final = Octets()  # as far as they were gathered from the connections
         self.dead_letters: Final = DeadLetters(self)
         self.queues: Final[dict[str, Queue]] = {}
         self.exchanges: Final[dict[str, Exchange]] = {}
@@ -134,6 +138,7 @@ class VirtualHost:
         """A new queue, of a name that is free."""
         self.policies.apply_to_queue(queue)
         self.queues[queue.name] = queue
+        self.churn.queue_created += 1
         self.epoch += 1
         log.debug("queue '%s' added to vhost '%s'", queue.name, self.name)
         if queue.durable:
@@ -212,6 +217,7 @@ class VirtualHost:
         queue.catch_up()
         count = queue.ready_count()
         queue.end()
+        self.churn.queue_deleted += 1
         self.epoch += 1
         del self.queues[queue.name]
         log.debug("queue '%s' deleted from vhost '%s', with %d ready messages", queue.name, self.name, count)

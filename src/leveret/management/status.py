@@ -18,7 +18,7 @@ from leveret.broker.alarms import NAMES
 from leveret.broker.broker import PRODUCT_VERSION, Broker
 from leveret.build import description
 
-PURPOSE: Final = "AMQP 0-9-1"
+PURPOSES: Final = {"amqp": "AMQP 0-9-1", "http": "HTTP API"}
 PROC: Final = Path("/proc/self")
 
 
@@ -98,5 +98,12 @@ def disk_free(folder: Path) -> int | None:
 def listener(url: str, node: str) -> dict[str, object]:
     """A listener in RabbitMQ's terms; one on a Unix socket has its path as interface and port 0."""
     scheme, _, place = url.partition("://")
-    host, _, port = (place, "", "0") if scheme.endswith("+unix") else place.rpartition(":")
-    return {"interface": host.strip("[]"), "node": node, "port": int(port), "protocol": "amqp", "purpose": PURPOSE}
+    protocol, _, unix = scheme.partition("+")
+    host, _, port = (place, "", "0") if unix else place.rpartition(":")
+    return {
+        "interface": host.strip("[]"),
+        "node": node,
+        "port": int(port),
+        "protocol": protocol,
+        "purpose": PURPOSES[protocol],
+    }

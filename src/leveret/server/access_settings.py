@@ -12,8 +12,6 @@ from leveret.server.setting_table import setting
 
 TLS: Final = "TLS"
 EXTERNAL: Final = "EXTERNAL login"
-HTTP_API: Final = "the HTTP API"
-DEFINITIONS: Final = "definitions"
 ALL: Final = ".*"
 
 
@@ -216,20 +214,20 @@ class AccessSettings:
         "the name by which the broker introduces itself",
         rabbitmq="cluster_name",
         unset="the node's",
-        planned=HTTP_API,
     )
     load_definitions: Path | None = setting(
         kinds.PATH,
         None,
-        "definitions file, or folder of such, that is imported at the start",
+        "take in definitions from this file, or from the files of this folder, before serving; a new broker then has "
+        "its users from there, and no guest",
+        flag=True,
         rabbitmq="load_definitions definitions.local.path management.load_definitions",
-        planned=DEFINITIONS,
     )
-    definitions_skip_if_unchanged: bool = setting(
+    skip_if_unchanged: bool = setting(
         kinds.BOOLEAN,
         False,
-        "import definitions only if they have changed",
+        "don't load definitions again that were the last to be loaded",
+        flag=True,
         key="definitions.skip_if_unchanged",
         rabbitmq="definitions.skip_if_unchanged",
-        planned=DEFINITIONS,
     )

@@ -117,12 +117,18 @@ def host_port(address: tuple[object, ...]) -> str:
     return f"[{host}]:{address[1]}" if ":" in host else f"{host}:{address[1]}"
 
 
-def url_of(address: tuple[object, ...]) -> str:
-    """The AMQP URL of a listening address."""
-    return f"amqp://{host_port(address)}"
+def url_of(address: tuple[object, ...], scheme: str = "amqp") -> str:
+    """The URL of a listening address."""
+    return f"{scheme}://{host_port(address)}"
 
 
 async def listen_tcp(tick: Tick, host: str, port: int, options: SocketOptions = DEFAULT_OPTIONS) -> list[Listener]:
+    """Listen for AMQP clients as `open_sockets` says. Raises CannotListen."""
+    sockets = await open_sockets(host, port, options)
+    return [Listener(tick, sock, url_of(sock.getsockname()), options=options) for sock in sockets]
+
+
+async def open_sockets(host: str, port: int, options: SocketOptions = DEFAULT_OPTIONS) -> list[socket.socket]:
     """Listen on every address that a host name stands for, all on the same port; port 0 takes a free one.
 
     The host * is every address of the machine. Raises CannotListen.
@@ -136,19 +142,19 @@ async def listen_tcp(tick: Tick, host: str, port: int, options: SocketOptions = 
     except (OSError, UnicodeError) as error:  # the latter for what can't be a host name at all
         reason = error.strerror if isinstance(error, OSError) else "not a host name"
         raise CannotListen(f"cannot listen on {host}: {reason}") from None
-    listeners: list[Listener] = []
+    sockets: list[socket.socket] = []
     for family, address in dict.fromkeys((entry[0], entry[4]) for entry in found):
         wanted = (address[0], port, *address[2:])
         try:
             sock = tcp_socket(family, wanted, options)
         except OSError as error:
-            for listener in listeners:
-                listener.close()
+            for opened in sockets:
+                opened.close()
             reason = os.strerror(error.errno) if error.errno else str(error)
             raise CannotListen(f"cannot listen on {host_port(wanted)}: {reason}") from None
         port = int(sock.getsockname()[1])
-        listeners.append(Listener(tick, sock, url_of(sock.getsockname()), options=options))
-    return listeners
+        sockets.append(sock)
+    return sockets
 
 
 def has_ipv6() -> bool:
@@ -163,7 +169,8 @@ def has_ipv6() -> bool:
 
 def tcp_socket(family: int, address: tuple[object, ...], options: SocketOptions) -> socket.socket:
     """A listening TCP socket; an IPv6 wildcard takes IPv4 clients too. Clients' sockets inherit its buffers."""
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    # the protocol has to be named: asyncio turns off delays for sockets that say they are TCP
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:

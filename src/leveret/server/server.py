@@ -12,28 +12,38 @@ import gc
 import logging
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import fields
 from typing import Final
 
 from leveret import __version__
 from leveret.broker.broker import Broker
-from leveret.broker.defaults import Defaults, DefaultUser
-from leveret.broker.limits import NodeLimits
+from leveret.broker.parameters import CLUSTER_NAME
 from leveret.build import description
-from leveret.server.alarms import DEFAULT_DISK_FREE_LIMIT, AlarmWatch
+from leveret.management.definitions.loading import CannotLoad, load_definitions
+from leveret.management.node import Node
+from leveret.management.rates import Rates
+from leveret.server.alarms import AlarmWatch
 from leveret.server.configuration import Configuration
 from leveret.server.control import CannotControl, ControlServer
-from leveret.server.limit_settings import LimitSettings
-from leveret.server.limits import most_clients, octets_of
-from leveret.server.listener import CannotListen, Listener, SocketOptions, listen_tcp, listen_unix
+from leveret.server.from_settings import (
+    defaults_of,
+    disk_free_limit,
+    management_hosts,
+    memory_limit,
+    node_limits,
+    node_name,
+    socket_options,
+)
+from leveret.server.limits import most_clients
+from leveret.server.listener import CannotListen, Listener, listen_tcp, listen_unix
 from leveret.server.log_output import LogOutput
+from leveret.server.management import ManagementListeners, listen_http
 from leveret.server.reload import Reload
 from leveret.server.setting_kinds import split_address
 from leveret.server.settings import Settings
+from leveret.server.slow_work import WorkInThreads
 from leveret.server.storage import CannotStart, open_storage
 from leveret.server.tick import Tick
 
@@ -65,12 +75,16 @@ async def serve(configuration: Configuration, output: LogOutput, configure_again
         frozenset(settings.loopback_users),
     )
     tick = Tick(broker, loop, most_clients())
+    broker.slow_work = WorkInThreads(tick)
     storage.restore(broker, tick)
+    await define(settings, tick)
     try:
         listeners = await listen(tick, settings)
+        management = await listen_for_management(settings)
     except CannotListen as error:
         raise CannotStart(str(error)) from None
-    control = await open_control(reload, tick, listeners, stopping)
+    urls = [listener.url for listener in listeners] + management.urls
+    control = await open_control(reload, tick, listeners, urls, stopping)
     watch = alarm_watch(tick, settings)
     log.info("Leveret %s (%s) on Python %s", __version__, description(), sys.version.split()[0])
     for file in configuration.files:
@@ -78,14 +92,27 @@ async def serve(configuration: Configuration, output: LogOutput, configure_again
     for warning in configuration.warnings:
         log.warning("%s", warning)
     storage.report()
-    for listener in listeners:
-        log.info("listening on %s", listener.url)
+    for url in urls:
+        log.info("listening on %s", url)
     watch.start()
+    print(" ".join(["ready", listeners[0].url, *management.urls[:1]]), flush=True)
+    await management.serve(
+        Node(
+            broker,
+            tick.begin,
+            settings.folder,
+            urls,
+            memory_limit(settings),
+            disk_free_limit(settings),
+            Rates(broker, settings.collect_statistics_interval / 1000),
+            reload.files,
+        )
+    )
     gc.freeze()  # what is there now stays: no need to look at it again and again
-    print(f"ready {listeners[0].url}", flush=True)
     await stopping.wait()
     log.info("stopping")
     watch.stop()
+    await management.close()
     for listener in listeners:
         listener.close()
     await say_goodbye(tick)
@@ -94,39 +121,29 @@ async def serve(configuration: Configuration, output: LogOutput, configure_again
         await control.close()
 
 
-def node_name(settings: Settings) -> str:
-    """The node's name, with that of the host."""
-    name = settings.node_name or "leveret"
-    return name if "@" in name else f"{name}@{socket.gethostname()}"
+async def define(settings: Settings, tick: Tick) -> None:
+    """Load the definitions and set the cluster's name, if the settings say so. Raises CannotStart.
 
-
-def defaults_of(settings: Settings) -> Defaults:
-    """What a new broker, and a new virtual host, begins with."""
-    first = DefaultUser(
-        settings.default_user,
-        settings.default_pass,
-        settings.default_user_tags,
-        configure=settings.default_permissions_configure,
-        write=settings.default_permissions_write,
-        read=settings.default_permissions_read,
-    )
-    others = [
-        DefaultUser(user.name, user.password, user.tags, user.vhost_pattern, user.configure, user.write, user.read)
-        for user in settings.default_users
-    ]
-    return Defaults(settings.default_vhost, first, others, settings.default_queue_type or "")
-
-
-def node_limits(settings: Settings) -> NodeLimits:
-    """The limits of the node, which have their names in the settings."""
-    return NodeLimits(**{limit.name: getattr(settings, limit.name) for limit in fields(LimitSettings)})
+    They are on the disk when this returns.
+    """
+    if settings.load_definitions is None and settings.cluster_name is None:
+        return
+    tick.begin()
+    if settings.load_definitions is not None:
+        try:
+            load_definitions(tick.broker, settings.load_definitions, settings.skip_if_unchanged)
+        except CannotLoad as error:
+            raise CannotStart(str(error)) from None
+    if settings.cluster_name is not None:
+        tick.broker.parameters.set_global(CLUSTER_NAME, settings.cluster_name)
+    committed = asyncio.Event()
+    tick.broker.store.when_committed(committed.set)
+    await committed.wait()
 
 
 async def listen(tick: Tick, settings: Settings) -> list[Listener]:
     """Open every listener that the settings ask for. Raises CannotListen."""
-    options = SocketOptions(
-        settings.tcp_backlog, settings.tcp_nodelay, settings.tcp_keepalive, settings.tcp_sndbuf, settings.tcp_recbuf
-    )
+    options = socket_options(settings)
     listeners: list[Listener] = []
     port = settings.port
     for address in settings.bind:
@@ -144,22 +161,24 @@ async def listen(tick: Tick, settings: Settings) -> list[Listener]:
 
 def alarm_watch(tick: Tick, settings: Settings) -> AlarmWatch:
     """The watch over memory and disk; a broker that keeps nothing on disk needs no room there."""
-    memory_limit = octets_of(settings.memory_limit, settings.memory_total)
-    disk_free_limit = max(DEFAULT_DISK_FREE_LIMIT, 2 * settings.segment_size)
-    if settings.disk_free_limit is not None:
-        disk_free_limit = octets_of(settings.disk_free_limit, settings.memory_total)
     data_dir = None if settings.ephemeral else settings.folder
-    return AlarmWatch(tick, memory_limit, data_dir, disk_free_limit)
+    return AlarmWatch(tick, memory_limit(settings), data_dir, disk_free_limit(settings))
+
+
+async def listen_for_management(settings: Settings) -> ManagementListeners:
+    """Open the sockets of the HTTP API, if there is to be one. Raises CannotListen."""
+    if settings.management_port is None:
+        return ManagementListeners([])
+    return await listen_http(management_hosts(settings), settings.management_port)
 
 
 async def open_control(
-    reload: Reload, tick: Tick, listeners: list[Listener], stopping: asyncio.Event
+    reload: Reload, tick: Tick, listeners: list[Listener], urls: list[str], stopping: asyncio.Event
 ) -> ControlServer | None:
     """Open the control socket, if there is a data folder; CannotStart if that one is another broker's."""
     folder = reload.settings.folder
     if folder is None:
         return None
-    urls = [listener.url for listener in listeners]
     control = ControlServer(tick.broker, stopping.set, folder, urls, tick.begin, reload.files)
     try:
         await control.start()

@@ -9,7 +9,8 @@ from typing import Final
 from leveret.server import setting_kinds as kinds
 from leveret.server.setting_table import setting
 
-HTTP_API: Final = "the HTTP API"
+TLS: Final = "TLS"
+PARTS: Final = "that part of the HTTP API"
 METRICS: Final = "metrics"
 
 
@@ -19,19 +20,19 @@ class ServiceSettings:
 
     management_bind: tuple[str, ...] = setting(
         kinds.ADDRESSES,
-        ("127.0.0.1",),
+        (),
         "addresses of the HTTP API",
         key="management.bind",
         rabbitmq="management.tcp.ip management.listener.ip",
-        planned=HTTP_API,
+        unset="as for AMQP",
     )
-    management_port: int = setting(
-        kinds.PORT,
+    management_port: int | None = setting(
+        kinds.OPTIONAL_PORT,
         15672,
-        "port of the HTTP API",
+        "TCP port of the HTTP API, 0 for a free one, none for no API",
         key="management.port",
+        flag=True,
         rabbitmq="management.tcp.port management.listener.port",
-        planned=HTTP_API,
     )
     management_tls_bind: tuple[str, ...] = setting(
         kinds.ADDRESSES,
@@ -39,7 +40,7 @@ class ServiceSettings:
         "addresses of the HTTP API with TLS",
         key="management.tls.bind",
         rabbitmq="management.ssl.ip",
-        planned=HTTP_API,
+        planned=TLS,
     )
     management_tls_port: int | None = setting(
         kinds.PORT,
@@ -47,7 +48,7 @@ class ServiceSettings:
         "port of the HTTP API with TLS",
         key="management.tls.port",
         rabbitmq="management.ssl.port",
-        planned=HTTP_API,
+        planned=TLS,
     )
     management_tls_cacertfile: Path | None = setting(
         kinds.PATH,
@@ -55,7 +56,7 @@ class ServiceSettings:
         "PEM file of its authorities",
         key="management.tls.cacertfile",
         rabbitmq="management.ssl.cacertfile",
-        planned=HTTP_API,
+        planned=TLS,
     )
     management_tls_certfile: Path | None = setting(
         kinds.PATH,
@@ -63,7 +64,7 @@ class ServiceSettings:
         "PEM file of its certificate",
         key="management.tls.certfile",
         rabbitmq="management.ssl.certfile",
-        planned=HTTP_API,
+        planned=TLS,
     )
     management_tls_keyfile: Path | None = setting(
         kinds.PATH,
@@ -71,7 +72,7 @@ class ServiceSettings:
         "PEM file of its key",
         key="management.tls.keyfile",
         rabbitmq="management.ssl.keyfile",
-        planned=HTTP_API,
+        planned=TLS,
     )
     management_tls_password: str | None = setting(
         kinds.TEXT,
@@ -80,7 +81,7 @@ class ServiceSettings:
         key="management.tls.password",
         rabbitmq="management.ssl.password",
         secret=True,
-        planned=HTTP_API,
+        planned=TLS,
     )
     management_path_prefix: str = setting(
         kinds.TEXT,
@@ -88,7 +89,7 @@ class ServiceSettings:
         "what all its paths begin with",
         key="management.path_prefix",
         rabbitmq="management.path_prefix",
-        planned=HTTP_API,
+        planned=PARTS,
     )
     management_rates_mode: str = setting(
         kinds.one_of("basic", "detailed", "none"),
@@ -96,7 +97,7 @@ class ServiceSettings:
         "how many rates it keeps",
         key="management.rates_mode",
         rabbitmq="management.rates_mode",
-        planned=HTTP_API,
+        planned=PARTS,
     )
     management_disable_stats: bool = setting(
         kinds.BOOLEAN,
@@ -104,21 +105,21 @@ class ServiceSettings:
         "keep no rates at all",
         key="management.disable_stats",
         rabbitmq="management.disable_stats",
-        planned=HTTP_API,
+        planned=PARTS,
     )
     collect_statistics_interval: int = setting(
         kinds.MILLISECONDS,
         5000,
-        "milliseconds between samples",
+        "milliseconds between samples for the rates of the HTTP API",
         rabbitmq="collect_statistics_interval",
-        planned=HTTP_API,
     )
     prometheus_bind: tuple[str, ...] = setting(
         kinds.ADDRESSES,
-        ("127.0.0.1",),
+        (),
         "addresses of the metrics",
         key="prometheus.bind",
         rabbitmq="prometheus.tcp.ip",
+        unset="as for AMQP",
         planned=METRICS,
     )
     prometheus_port: int = setting(

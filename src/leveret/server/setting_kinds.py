@@ -266,6 +266,12 @@ def split_address(value: str) -> tuple[str, str]:
 
 port_number: Final = number(0, 65535)
 
+
+def optional_port(value: str) -> int | None:
+    """A port, or none."""
+    return None if value == "none" else port_number(value)
+
+
 TEXT: Final = Kind("TEXT", text)
 TEXTS: Final = Kind("TEXT", listed(text), several=True)
 PATH: Final = Kind("PATH", path)
@@ -273,6 +279,7 @@ FOLDER: Final = Kind("DIR", path)
 LOG_FILE: Final = Kind("PATH", log_file)
 BOOLEAN: Final = Kind("true|false", boolean)
 PORT: Final = Kind("PORT", port_number)
+OPTIONAL_PORT: Final = Kind("PORT|none", optional_port)
 ADDRESSES: Final = Kind("HOST", listed(address), several=True)
 LIMIT: Final = Kind("N", limit)
 CHANNEL_LIMIT: Final = Kind("N", channel_limit)

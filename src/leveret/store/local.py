@@ -361,6 +361,18 @@ class LocalStore(Store):
     def user_limits_set(self, user: str, limits: dict[str, int]) -> None:
         self._changes.set_user_limits(user, limits)
 
+    def parameter_set(self, vhost: str, component: str, name: str, value: object) -> None:
+        self._changes.set_parameter(vhost, component, name, value)
+
+    def parameter_cleared(self, vhost: str, component: str, name: str) -> None:
+        self._changes.clear_parameter(vhost, component, name)
+
+    def global_parameter_set(self, name: str, value: object) -> None:
+        self._changes.set_global_parameter(name, value)
+
+    def global_parameter_cleared(self, name: str) -> None:
+        self._changes.clear_global_parameter(name)
+
     def _commit_to_wait_for(self) -> int:
         """The number of the commit with the last change in it."""
         return self._commit_number + 1 if self._changes else self._commit_number

@@ -11,6 +11,7 @@ from leveret.broker.broker import DEFAULT_DESCRIPTION, Broker
 from leveret.broker.defaults import Defaults
 from leveret.broker.delay_queue import NAME_PREFIX, DelayQueue
 from leveret.broker.exchange.types import is_known, make_exchange
+from leveret.broker.parameters import CLUSTER_ID, ID_SIZE, new_cluster_id
 from leveret.broker.policy import InvalidPolicy, make_policy
 from leveret.broker.queue import Queue
 from leveret.broker.vhost import VirtualHost
@@ -23,6 +24,9 @@ log: Final = logging.getLogger("leveret.store")
 def first_definitions(defaults: Defaults, random_octets: Callable[[int], bytes]) -> Changes:
     """What a new broker begins with."""
     changes = Changes()
+    changes.set_global_parameter(CLUSTER_ID, new_cluster_id(random_octets(ID_SIZE)))
+    if not defaults.made:
+        return changes
     changes.set_vhost(defaults.vhost, DEFAULT_DESCRIPTION)
     users, permissions = defaults.first_users(random_octets)
     for user in users:
@@ -41,6 +45,7 @@ def restore_definitions(broker: Broker, loaded: LoadedDefinitions) -> dict[int, 
         )
     broker.users.restore(loaded.users)
     broker.permissions.restore(loaded.permissions, loaded.topic_permissions)
+    broker.parameters.restore(loaded.parameters, loaded.global_parameters)
     for exchange in loaded.exchanges:
         vhost = broker.vhosts[exchange.vhost]
         if not is_known(exchange.type_name):
@@ -94,7 +99,13 @@ def restore_policies(broker: Broker, loaded: LoadedDefinitions) -> None:
     for policy in loaded.policies:
         try:
             made = make_policy(
-                policy.name, policy.pattern, policy.apply_to, policy.definition, policy.priority, policy.operator
+                policy.name,
+                policy.pattern,
+                policy.apply_to,
+                policy.definition,
+                policy.priority,
+                policy.operator,
+                tolerant=True,
             )
         except InvalidPolicy as error:
             log.error("policy '%s' of vhost '%s' is left out: %s", policy.name, policy.vhost, error)
