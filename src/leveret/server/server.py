@@ -40,10 +40,10 @@ from leveret.server.limits import most_clients
 from leveret.server.listener import CannotListen, Listener, listen_tcp, listen_unix
 from leveret.server.log_output import LogOutput
 from leveret.server.management import ManagementListeners, listen_http
-from leveret.server.password_checks import PasswordThreads
 from leveret.server.reload import Reload
 from leveret.server.setting_kinds import split_address
 from leveret.server.settings import Settings
+from leveret.server.slow_work import WorkInThreads
 from leveret.server.storage import CannotStart, open_storage
 from leveret.server.tick import Tick
 
@@ -75,7 +75,7 @@ async def serve(configuration: Configuration, output: LogOutput, configure_again
         frozenset(settings.loopback_users),
     )
     tick = Tick(broker, loop, most_clients())
-    passwords = broker.slow_work = PasswordThreads(tick)
+    slow_work = broker.slow_work = WorkInThreads(tick)
     storage.restore(broker, tick)
     await define(settings, tick)
     try:
@@ -116,7 +116,7 @@ async def serve(configuration: Configuration, output: LogOutput, configure_again
     for listener in listeners:
         listener.close()
     await say_goodbye(tick)
-    passwords.close()
+    slow_work.close()
     await storage.close()
     if control is not None:
         await control.close()
