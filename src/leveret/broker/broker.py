@@ -21,6 +21,7 @@ from leveret.broker.connection import Connection
 from leveret.broker.durability import Store
 from leveret.broker.limits import NO_LIMIT, NodeLimits, Usage, reached
 from leveret.broker.login import FailedLogins, SlowWork
+from leveret.broker.parameters import CLUSTER_ID, ID_SIZE, Parameters, new_cluster_id
 from leveret.broker.passwords import SALT, SHA256, hashed
 from leveret.broker.permissions import EVERYTHING, Permission, Permissions
 from leveret.broker.queue import Queue
@@ -82,6 +83,7 @@ class Broker:
         self.timers: Final = Timers(wall_clock)
         self.users: Final = Users(self, loopback_users)
         self.permissions: Final = Permissions(self)
+        self.parameters: Final = Parameters(self)
         self.failed_logins: Final = FailedLogins()
         self.slow_work = SlowWork()
         self.limits: Final = NodeLimits() if limits is None else limits
@@ -102,6 +104,7 @@ class Broker:
         self.users.restore([User(defaults.user, password_hash, SHA256, defaults.tags)])
         everything = Permission(defaults.user, defaults.vhost, EVERYTHING, EVERYTHING, EVERYTHING)
         self.permissions.restore([everything], [])
+        self.parameters.restore({}, {CLUSTER_ID: new_cluster_id(self.random_octets(ID_SIZE))})
 
     def connect(self, peer: str, local: str, from_loopback: bool) -> Connection:
         """A client connected. Addresses are `host:port`."""
@@ -170,6 +173,7 @@ class Broker:
             if connection.vhost is vhost:
                 connection.force_close(f"vhost '{name}' is deleted")
         self.permissions.forget_vhost(name)
+        self.parameters.forget_vhost(name)
         del self.vhosts[name]
         self.store.vhost_deleted(name, vhost.end())
 

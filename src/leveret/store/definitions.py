@@ -72,6 +72,9 @@ THIRD_FORMAT: Final = (
     " read BLOB NOT NULL, PRIMARY KEY (user, vhost)) WITHOUT ROWID",
     "CREATE TABLE topic_permissions (user BLOB NOT NULL, vhost BLOB NOT NULL, exchange BLOB NOT NULL,"
     " write BLOB NOT NULL, read BLOB NOT NULL, PRIMARY KEY (user, vhost, exchange)) WITHOUT ROWID",
+    "CREATE TABLE parameters (vhost BLOB NOT NULL, component BLOB NOT NULL, name BLOB NOT NULL, value TEXT NOT NULL,"
+    " PRIMARY KEY (vhost, component, name)) WITHOUT ROWID",
+    "CREATE TABLE global_parameters (name BLOB PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
 )
 SCHEMAS: Final = (FIRST_FORMAT, SECOND_FORMAT, THIRD_FORMAT)
 
@@ -163,6 +166,8 @@ class Definitions:
                 self._users(),
                 self._permissions(),
                 self._topic_permissions(),
+                self._parameters(),
+                self._global_parameters(),
                 self._number(_LAST_QUEUE_ID) + 1,
             )
         except sqlite3.Error as error:
@@ -222,6 +227,16 @@ class Definitions:
         for owner, name, value in self._database.execute(query):
             found.setdefault(_text(owner), {})[name] = value
         return found
+
+    def _parameters(self) -> dict[str, dict[tuple[str, str], object]]:
+        found: dict[str, dict[tuple[str, str], object]] = {}
+        for vhost, component, name, value in self._database.execute("SELECT * FROM parameters"):
+            found.setdefault(_text(vhost), {})[_text(component), _text(name)] = json.loads(value)
+        return found
+
+    def _global_parameters(self) -> dict[str, object]:
+        rows = self._database.execute("SELECT name, value FROM global_parameters")
+        return {_text(name): json.loads(value) for name, value in rows}
 
     def commit(self, changes: Changes) -> None:
         """Make the changes, all or none; they are on the disk when this returns.

@@ -101,6 +101,8 @@ class LoadedDefinitions:
         users: list[User],
         permissions: list[Permission],
         topic_permissions: list[TopicPermission],
+        parameters: dict[str, dict[tuple[str, str], object]],
+        global_parameters: dict[str, object],
         next_queue_id: int,
     ) -> None:
         self.vhosts: Final = vhosts
@@ -113,4 +115,6 @@ class LoadedDefinitions:
         self.users: Final = users
         self.permissions: Final = permissions
         self.topic_permissions: Final = topic_permissions
+        self.parameters: Final = parameters  # by virtual host, then by component and name
+        self.global_parameters: Final = global_parameters
         self.next_queue_id: Final = next_queue_id

@@ -8,6 +8,7 @@ from typing import Final
 from leveret.broker.binding import Binding, Destination
 from leveret.broker.broker import DEFAULT_DESCRIPTION, Broker
 from leveret.broker.exchange.types import TYPES, make_exchange
+from leveret.broker.parameters import CLUSTER_ID, new_cluster_id
 from leveret.broker.passwords import SHA256, hashed
 from leveret.broker.permissions import EVERYTHING, Permission
 from leveret.broker.policy import InvalidPolicy, make_policy
@@ -20,12 +21,13 @@ from leveret.store.loaded_definitions import BindingDefinition, LoadedDefinition
 log: Final = logging.getLogger("leveret.store")
 
 
-def first_definitions(defaults: Defaults, salt: bytes) -> Changes:
-    """What a new broker begins with."""
+def first_definitions(defaults: Defaults, salt: bytes, cluster_id: bytes) -> Changes:
+    """What a new broker begins with: the salt of a password and the octets of its cluster's id are random."""
     changes = Changes()
     changes.set_vhost(defaults.vhost, DEFAULT_DESCRIPTION)
     changes.set_user(User(defaults.user, hashed(defaults.password.encode(), salt), SHA256, defaults.tags))
     changes.set_permission(Permission(defaults.user, defaults.vhost, EVERYTHING, EVERYTHING, EVERYTHING))
+    changes.set_global_parameter(CLUSTER_ID, new_cluster_id(cluster_id))
     return changes
 
 
@@ -38,6 +40,7 @@ def restore_definitions(broker: Broker, loaded: LoadedDefinitions) -> dict[int, 
         )
     broker.users.restore(loaded.users)
     broker.permissions.restore(loaded.permissions, loaded.topic_permissions)
+    broker.parameters.restore(loaded.parameters, loaded.global_parameters)
     for exchange in loaded.exchanges:
         vhost = broker.vhosts[exchange.vhost]
         if exchange.type_name not in TYPES:
@@ -78,7 +81,13 @@ def restore_policies(broker: Broker, loaded: LoadedDefinitions) -> None:
     for policy in loaded.policies:
         try:
             made = make_policy(
-                policy.name, policy.pattern, policy.apply_to, policy.definition, policy.priority, policy.operator
+                policy.name,
+                policy.pattern,
+                policy.apply_to,
+                policy.definition,
+                policy.priority,
+                policy.operator,
+                tolerant=True,
             )
         except InvalidPolicy as error:
             log.error("policy '%s' of vhost '%s' is left out: %s", policy.name, policy.vhost, error)
