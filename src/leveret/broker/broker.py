@@ -99,12 +99,14 @@ class Broker:
 
     def _begin_with(self, defaults: Defaults) -> None:
         """Make what the store, if it keeps anything, has from its own beginning."""
+        self.parameters.restore({}, {CLUSTER_ID: new_cluster_id(self.random_octets(ID_SIZE))})
+        if not defaults.made:
+            return
         self.vhosts[defaults.vhost] = self.new_vhost(defaults.vhost, DEFAULT_DESCRIPTION)
         password_hash = hashed(defaults.password.encode(), self.random_octets(SALT))
         self.users.restore([User(defaults.user, password_hash, SHA256, defaults.tags)])
         everything = Permission(defaults.user, defaults.vhost, EVERYTHING, EVERYTHING, EVERYTHING)
         self.permissions.restore([everything], [])
-        self.parameters.restore({}, {CLUSTER_ID: new_cluster_id(self.random_octets(ID_SIZE))})
 
     def connect(self, peer: str, local: str, from_loopback: bool) -> Connection:
         """A client connected. Addresses are `host:port`."""

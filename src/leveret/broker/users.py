@@ -36,15 +36,24 @@ class UserExists(Exception):
 
 
 class Defaults:
-    """The virtual host and the user that a new broker begins with; the user may do everything there."""
+    """The virtual host and the user that a new broker begins with; the user may do everything there.
+
+    They are not made where a broker gets its users from definitions, as in RabbitMQ: nobody expects guest there.
+    """
 
     def __init__(
-        self, user: str = "guest", password: str = "guest", vhost: str = "/", tags: Sequence[str] = (ADMINISTRATOR,)
+        self,
+        user: str = "guest",
+        password: str = "guest",
+        vhost: str = "/",
+        tags: Sequence[str] = (ADMINISTRATOR,),
+        made: bool = True,
     ) -> None:
         self.user: Final = user
         self.password: Final = password
         self.vhost: Final = vhost
         self.tags: Final = list(tags)
+        self.made: Final = made
 
 
 class User:

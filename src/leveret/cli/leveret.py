@@ -59,6 +59,18 @@ def parser() -> OneLineParser:
     )
     serve.add_argument("--unix-socket", type=Path, metavar="PATH", help="listen on this Unix socket as well")
     add_data_options(serve)
+    serve.add_argument(
+        "--load-definitions",
+        type=Path,
+        metavar="PATH",
+        help="take in definitions from this file, or from the files of this folder, before serving; "
+        "a new broker then has its users from there, and no guest",
+    )
+    serve.add_argument(
+        "--skip-if-unchanged",
+        action="store_true",
+        help="don't load definitions again that were the last to be loaded",
+    )
     add_limits(serve)
     serve.add_argument("--log-level", choices=LOG_LEVELS, default="info", help="what to log (default: info)")
     check = commands.add_parser("check", help="verify the data folder of a stopped broker, and say what it holds")
@@ -218,6 +230,8 @@ def run_server(arguments: argparse.Namespace) -> int:
         disk_free_limit=arguments.disk_free_limit,
         sync=arguments.sync,
         segment_size=arguments.segment_size,
+        load_definitions=arguments.load_definitions,
+        skip_if_unchanged=arguments.skip_if_unchanged,
         limits=NodeLimits(**{name: getattr(arguments, name) for name, _, _ in LIMITS}),
     )
     try:

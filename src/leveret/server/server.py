@@ -22,7 +22,9 @@ from typing import Final
 from leveret import __version__
 from leveret.broker.broker import Broker
 from leveret.broker.limits import NodeLimits
+from leveret.broker.users import Defaults
 from leveret.build import description
+from leveret.management.definitions.loading import CannotLoad, load_definitions
 from leveret.management.node import Node
 from leveret.server.alarms import DEFAULT_DISK_FREE_LIMIT, AlarmWatch
 from leveret.server.control import CannotControl, ControlServer
@@ -54,6 +56,8 @@ class Configuration:
     segment_size: int = SEGMENT_SIZE  # octets
     limits: NodeLimits = field(default_factory=NodeLimits)
     management_port: int | None = None  # of the HTTP API, on the hosts of `bind`; None for no API
+    load_definitions: Path | None = None  # a file, or a folder of files, in RabbitMQ's JSON
+    skip_if_unchanged: bool = False  # don't load definitions that were the last to be loaded
 
 
 async def serve(configuration: Configuration) -> None:
@@ -62,14 +66,16 @@ async def serve(configuration: Configuration) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
+    defaults = Defaults(made=configuration.load_definitions is None)
     storage = open_storage(
-        configuration.data_dir, configuration.ephemeral, configuration.sync, configuration.segment_size, loop
+        configuration.data_dir, configuration.ephemeral, configuration.sync, configuration.segment_size, loop, defaults
     )
     node = f"leveret@{socket.gethostname()}"
-    broker = Broker(__version__, node, time.time, os.urandom, storage.store, configuration.limits)
+    broker = Broker(__version__, node, time.time, os.urandom, storage.store, configuration.limits, defaults)
     tick = Tick(broker, loop, most_clients())
     broker.slow_work = WorkInThreads(tick)
     storage.restore(broker, tick)
+    await load(configuration, tick)
     try:
         listeners = await listen(tick, configuration)
         management = await listen_for_management(configuration)
@@ -97,6 +103,20 @@ async def serve(configuration: Configuration) -> None:
     await storage.close()
     if control is not None:
         await control.close()
+
+
+async def load(configuration: Configuration, tick: Tick) -> None:
+    """Load the definitions that the configuration names; they are on the disk when this returns. Raises CannotStart."""
+    if configuration.load_definitions is None:
+        return
+    tick.begin()
+    try:
+        load_definitions(tick.broker, configuration.load_definitions, configuration.skip_if_unchanged)
+    except CannotLoad as error:
+        raise CannotStart(str(error)) from None
+    committed = asyncio.Event()
+    tick.broker.store.when_committed(committed.set)
+    await committed.wait()
 
 
 async def listen(tick: Tick, configuration: Configuration) -> list[Listener]:

@@ -17,6 +17,7 @@ from typing import Final
 
 from leveret.broker.broker import Broker
 from leveret.broker.durability import Store
+from leveret.broker.users import Defaults
 from leveret.server.data_dir import CannotUse, DataDirectory
 from leveret.server.tick import Tick
 from leveret.store.definitions import CannotUseDefinitions
@@ -89,9 +90,14 @@ class Storage:
 
 
 def open_storage(
-    path: Path | None, ephemeral: bool, sync: str, segment_size: int, loop: asyncio.AbstractEventLoop
+    path: Path | None,
+    ephemeral: bool,
+    sync: str,
+    segment_size: int,
+    loop: asyncio.AbstractEventLoop,
+    defaults: Defaults | None = None,
 ) -> Storage:
-    """Open the data folder and the store in it. Raises CannotStart."""
+    """Open the data folder and the store in it, which begins with these defaults if it is new. Raises CannotStart."""
     try:
         directory = None if path is None else DataDirectory(path)
     except CannotUse as error:
@@ -109,6 +115,7 @@ def open_storage(
             mailbox.post,
             fail,
             segment_size,
+            defaults,
         )
     except (CannotUseDefinitions, OSError) as error:
         directory.close()

@@ -24,10 +24,12 @@ log: Final = logging.getLogger("leveret.store")
 def first_definitions(defaults: Defaults, salt: bytes, cluster_id: bytes) -> Changes:
     """What a new broker begins with: the salt of a password and the octets of its cluster's id are random."""
     changes = Changes()
+    changes.set_global_parameter(CLUSTER_ID, new_cluster_id(cluster_id))
+    if not defaults.made:
+        return changes
     changes.set_vhost(defaults.vhost, DEFAULT_DESCRIPTION)
     changes.set_user(User(defaults.user, hashed(defaults.password.encode(), salt), SHA256, defaults.tags))
     changes.set_permission(Permission(defaults.user, defaults.vhost, EVERYTHING, EVERYTHING, EVERYTHING))
-    changes.set_global_parameter(CLUSTER_ID, new_cluster_id(cluster_id))
     return changes
 
 
