@@ -31,6 +31,7 @@ ERRORS: Final = {
     "permission": (NO_PERMISSION, "Error: "),
     "refused": (UNAVAILABLE, "Error:\n"),
     "vhost": (DATA_ERROR, ""),
+    "definitions": (DATA_ERROR, "Error:\n"),
 }
 CREDENTIALS: Final = struct.Struct("iii")  # struct ucred: process, user, group
 
@@ -93,12 +94,15 @@ class ControlClient:
             raise TimeoutError
         return left
 
-    def ask(self, request: dict[str, object]) -> dict[str, object]:
-        """Send a request and give the answer. Raises ControlFailure if it is an error, TimeoutError if it is late."""
+    def ask(self, request: dict[str, object], octets: bytes = b"") -> dict[str, object]:
+        """Send a request, with the octets that belong to it, and give the answer.
+
+        Raises ControlFailure if it is an error, TimeoutError if it is late.
+        """
         try:
             self._socket.settimeout(self._left())
             with contextlib.suppress(BrokenPipeError):  # refused before it was asked: the answer says why
-                self._socket.sendall(json.dumps(request).encode() + b"\n")
+                self._socket.sendall(json.dumps(request).encode() + b"\n" + octets)
             answer = self._line()
         except TimeoutError:
             raise

@@ -160,6 +160,84 @@ LIMIT_COMMANDS: Final = (
         ("global", "user", "no-table-headers"),
     ),
 )
+OF_PARAMETER: Final = ("component_name", "name", "value")
+PARAMETER_COMMANDS: Final = (
+    Command(
+        "set_parameter",
+        "Sets a runtime parameter",
+        "[--vhost <vhost>] <component_name> <name> <value>",
+        ('Setting runtime parameter "{name}" for component "{component_name}" to "{value}" in vhost "{vhost}" ...',),
+        options=(),
+        words=OF_PARAMETER,
+    ),
+    Command(
+        "clear_parameter",
+        "Clears a runtime parameter",
+        "[--vhost <vhost>] <component_name> <name>",
+        ('Clearing runtime parameter "{name}" for component "{component_name}" on vhost "{vhost}" ...',),
+        options=(),
+        words=OF_PARAMETER[:2],
+    ),
+    Command(
+        "list_parameters",
+        "Lists runtime parameters for a virtual host",
+        "[--vhost <vhost>] [--no-table-headers] [--timeout <timeout>]",
+        ('Listing runtime parameters for vhost "{vhost}" ...',),
+        "parameters",
+    ),
+    Command(
+        "set_global_parameter",
+        "Sets a global runtime parameter",
+        "<name> <value>",
+        ('Setting global runtime parameter "{name}" to "{value}" ...',),
+        options=(),
+        words=OF_PARAMETER[1:],
+    ),
+    Command(
+        "clear_global_parameter",
+        "Clears a global runtime parameter",
+        "<name>",
+        ('Clearing global runtime parameter "{name}" ...',),
+        options=(),
+        words=("name",),
+    ),
+    Command(
+        "list_global_parameters",
+        "Lists global runtime parameters",
+        "[--no-table-headers] [--timeout <timeout>]",
+        ("Listing global runtime parameters ...",),
+        "global_parameters",
+    ),
+    Command(
+        "set_cluster_name",
+        "Sets the cluster name",
+        "<name>",
+        ("Setting cluster name to {name} ...",),
+        options=(),
+        words=("name",),
+    ),
+)
+DEFINITIONS_COMMANDS: Final = (
+    Command(
+        "export_definitions",
+        "Exports definitions in JSON, of one virtual host if that is named",
+        '[--vhost <vhost>] <file_path | "-"> [--format json]',
+        ('Exporting definitions in JSON to a file at "{file}" ...',),
+        options=("format",),
+        words=("file",),
+    ),
+    Command(
+        "import_definitions",
+        "Imports definitions in JSON, into one virtual host if that is named",
+        '[--vhost <vhost>] [<file_path> | "-"] [--format json] [--skip-if-unchanged]',
+        (
+            'Importing definitions in JSON from a file at "{file}" ...',
+            "Importing definitions in JSON from standard input ...",
+        ),
+        options=("format", "skip-if-unchanged"),
+        most=1,
+    ),
+)
 OF_VHOST: Final = "[--vhost <vhost>] [--no-table-headers] [<column> ...] [--timeout <timeout>]"
 OF_NODE: Final = "[--no-table-headers] [<column> ...] [--timeout <timeout>]"
 COMMANDS: Final = {
@@ -230,11 +308,16 @@ COMMANDS: Final = {
         ),
         *POLICY_COMMANDS,
         *LIMIT_COMMANDS,
+        *PARAMETER_COMMANDS,
+        *DEFINITIONS_COMMANDS,
     )
 }
 
 WORDS: Final = {
-    "name": "policy name (identifier)",
+    "name": "name (identifier)",
+    "component_name": "component name",
+    "value": "the value, must be a valid JSON document",
+    "file": "local file path to export to, a dash (-) for standard output",
     "pattern": "regular expression pattern that will be used to match queues and exchanges",
     "definition": "what is set, must be a valid JSON document",
     "username": "the user's name",
@@ -287,6 +370,8 @@ def command_help(command: Command) -> list[str]:
         ("apply-to", "<all | queues | classic_queues | quorum_queues | streams | exchanges> (default: all)"),
         ("global", "lists the limits of all virtual hosts, or of all users"),
         ("user", "the user whose limits are listed (default: guest)"),
+        ("format", "<json>: the only format that there is (default: json)"),
+        ("skip-if-unchanged", "imports nothing if the file is the one that was last imported with this option"),
         ("online", "lists only queues that are available, which all are"),
         ("offline", "lists only queues that are not available, of which there are none"),
         ("local", "lists only queues of this node, which all are"),

@@ -17,12 +17,14 @@ from leveret.cli.status_report import UNITS
 SHORT: Final = {"p": "vhost", "n": "node", "t": "timeout", "q": "quiet", "s": "silent", "l": "longnames", "?": "help"}
 WITH_VALUE: Final = (
     "vhost", "node", "timeout", "formatter", "data-dir", "unit", "priority", "apply-to", "user",
+    "format",
 )  # fmt: skip
 EVERYWHERE: Final = (
     "vhost", "node", "timeout", "quiet", "silent", "longnames", "help", "version", "formatter", "data-dir",
 )  # fmt: skip
 SOMEWHERE: Final = (
     "no-table-headers", "online", "offline", "local", "unit", "idempotent", "priority", "apply-to", "global", "user",
+    "format", "skip-if-unchanged",
 )  # fmt: skip
 INTEGER: Final = re.compile(r"[+-]?[0-9]+", re.ASCII)
 DEFAULT_TIMEOUT: Final = 60
@@ -41,6 +43,7 @@ class Options:
 
     def __init__(self, given: dict[str, str], command: Command) -> None:
         self.vhost: Final = given.get("vhost", "/")
+        self.vhost_if_given: Final = given.get("vhost")
         self.silent: Final = "silent" in given
         self.quiet: Final = self.silent or "quiet" in given
         self.headers: Final = "no-table-headers" not in given
@@ -52,6 +55,8 @@ class Options:
         self.priority: Final = priority(given, command)
         self.apply_to: Final = given.get("apply-to", "all")
         self.everywhere: Final = "global" in given
+        self.format: Final = given.get("format", "json").lower()
+        self.skip_if_unchanged: Final = "skip-if-unchanged" in given
         self.user: Final = given.get("user", "guest")
         self.banner: Final = not self.quiet and self.formatter not in MACHINE_READABLE
         self.data_dir: Final = Path(given.get("data-dir") or os.environ.get("LEVERET_DATA_DIR") or DEFAULT_DATA_DIR)

@@ -23,7 +23,8 @@ from leveret.cli.control_client import (
     ControlFailure,
 )
 from leveret.cli.ctl_changes import LIMITS, ask, change, rows_of, show_limits
-from leveret.cli.ctl_commands import COMMANDS, Command, command_help, general_help, usage
+from leveret.cli.ctl_commands import COMMANDS, DEFINITIONS_COMMANDS, Command, command_help, general_help, usage
+from leveret.cli.ctl_definitions import export_definitions, import_definitions
 from leveret.cli.ctl_options import SOMEWHERE, Options, UsageError, split
 from leveret.cli.ctl_output import write
 from leveret.cli.formatters import Row, json_text, lines
@@ -59,6 +60,12 @@ def run(arguments: Sequence[str]) -> int:
             return show_limits(command, options)
         if command.listing:
             return show_listing(command, options, words[1:])
+        if command in DEFINITIONS_COMMANDS:
+            return (
+                export_definitions(command, options, words[1])
+                if command.words
+                else import_definitions(command, options, words[1:])
+            )
         if command.name == "status":
             return show_status(options)
         return stop(options) if command.name == "stop" else change(command, options, words[1:])

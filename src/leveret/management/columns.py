@@ -116,6 +116,8 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     ),
     "policies": POLICY_COLUMNS,
     "operator_policies": POLICY_COLUMNS,
+    "parameters": ("component", "name", "value"),
+    "global_parameters": ("name", "value"),
     "vhost_limits": ("vhost", "limits"),
     "user_limits": ("user", "limits"),
 }
@@ -127,7 +129,17 @@ DEFAULT_COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "connections": ("user", "peer_host", "peer_port", "state"),
     "channels": ("pid", "user", "consumer_count", "messages_unacknowledged"),
     "consumers": tuple(name for name in COLUMNS["consumers"] if name != "activity_status"),
-    **{kind: COLUMNS[kind] for kind in ("policies", "operator_policies", "vhost_limits", "user_limits")},
+    **{
+        kind: COLUMNS[kind]
+        for kind in (
+            "policies",
+            "operator_policies",
+            "parameters",
+            "global_parameters",
+            "vhost_limits",
+            "user_limits",
+        )
+    },
 }
 
 

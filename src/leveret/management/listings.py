@@ -30,6 +30,7 @@ from leveret.broker.message import Message
 from leveret.broker.policy import Policy, definition_of
 from leveret.broker.policy_definition import effective_definition
 from leveret.broker.queue import Queue
+from leveret.management.parameters import Parameter, parameters
 
 Value: TypeAlias = str | int | float | bool | list[str] | list[tuple[str, str | int]] | tuple[int, ...] | Table | None
 Item = TypeVar("Item")
@@ -124,6 +125,11 @@ def operator_policies(broker: Broker, vhost: str) -> Iterator[tuple[str, Policy]
         yield vhost, policy
 
 
+def global_parameters(broker: Broker, _vhost: str) -> Iterator[tuple[str, object]]:
+    """Every global parameter."""
+    yield from broker.parameters.all_global().items()
+
+
 def vhost_limits(broker: Broker, _vhost: str) -> Iterator[tuple[str, Usage]]:
     """Every virtual host with its limits, also where there are none."""
     for name, vhost in list(broker.vhosts.items()):
@@ -167,6 +173,11 @@ def policy_definition(queue: Queue) -> list[tuple[str, str | int]]:
 def as_json(value: Mapping[str, object]) -> str:
     """What was given as JSON, in the form in which RabbitMQ shows it."""
     return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+def json_text(value: object) -> str:
+    """A parameter's value as it was given."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def node_of_replicated(queue: Queue, broker: Broker) -> str | None:
@@ -378,6 +389,17 @@ POLICIES: Final[dict[str, Callable[[tuple[str, Policy], Broker], Value]]] = {
     "priority": lambda item, broker: item[1].priority,
 }
 
+PARAMETERS: Final[dict[str, Callable[[Parameter, Broker], Value]]] = {
+    "component": lambda parameter, broker: parameter.component,
+    "name": lambda parameter, broker: parameter.name,
+    "value": lambda parameter, broker: json_text(parameter.value),
+}
+
+GLOBAL_PARAMETERS: Final[dict[str, Callable[[tuple[str, object], Broker], Value]]] = {
+    "name": lambda item, broker: item[0],
+    "value": lambda item, broker: json_text(item[1]),
+}
+
 VHOST_LIMITS: Final[dict[str, Callable[[tuple[str, Usage], Broker], Value]]] = {
     "vhost": lambda item, broker: item[0],
     "limits": lambda item, broker: as_json(item[1].limits),
@@ -396,6 +418,8 @@ AnyListing: TypeAlias = (
     | Listing[Channel]
     | Listing[Consumer]
     | Listing[tuple[str, Policy]]
+    | Listing[Parameter]
+    | Listing[tuple[str, object]]
     | Listing[tuple[str, Usage]]
 )
 LISTINGS: Final[dict[str, AnyListing]] = {
@@ -407,6 +431,8 @@ LISTINGS: Final[dict[str, AnyListing]] = {
     "consumers": Listing(consumers, CONSUMERS),
     "policies": Listing(policies, POLICIES),
     "operator_policies": Listing(operator_policies, POLICIES),
+    "parameters": Listing(parameters, PARAMETERS),
+    "global_parameters": Listing(global_parameters, GLOBAL_PARAMETERS),
     "vhost_limits": Listing(vhost_limits, VHOST_LIMITS),
     "user_limits": Listing(user_limits, USER_LIMITS),
 }

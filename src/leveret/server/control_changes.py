@@ -39,7 +39,13 @@ class BadRequest(Exception):
 class Changes:
     """Makes changes in a broker. `begin_tick` has the broker's tick begin."""
 
-    def __init__(self, broker: Broker, begin_tick: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        begin_tick: Callable[[], None],
+        others: Mapping[str, Callable[[Mapping[str, object]], VirtualHost | None]],
+    ) -> None:
+        """`others` are the commands that are made elsewhere."""
         self._broker: Final = broker
         self._begin_tick: Final = begin_tick
         self._commands: Final[dict[str, Callable[[Mapping[str, object]], VirtualHost | None]]] = {
@@ -51,6 +57,7 @@ class Changes:
             "clear_vhost_limits": self._clear_vhost_limits,
             "set_user_limits": self._set_user_limits,
             "clear_user_limits": self._clear_user_limits,
+            **others,
         }
 
     def has(self, command: str) -> bool:

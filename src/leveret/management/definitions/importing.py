@@ -150,11 +150,11 @@ def refuse_constant(name: str) -> object:
     raise ValueError(f"unexpected {name}")
 
 
-def hash_of(documents: list[object]) -> str:
-    """What tells definitions from others, however they are written down."""
+def hash_of(files: list[bytes]) -> str:
+    """What tells the contents of these files from others."""
     digest = hashlib.sha256()
-    for document in documents:
-        digest.update(json.dumps(document, sort_keys=True, separators=(",", ":")).encode())
+    for octets in files:
+        digest.update(octets)
     return digest.hexdigest()
 
 

@@ -2,7 +2,7 @@
 names. If one of them can't be taken in, the broker does not start, and nothing of the others is kept.
 
 Loading may be skipped if the definitions are those that were loaded last. What tells is kept as a global parameter, as
-in RabbitMQ. Definitions that are the same but written down otherwise count as unchanged.
+in RabbitMQ.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ class CannotLoad(Exception):
 def load_definitions(broker: Broker, path: Path, skip_if_unchanged: bool = False) -> None:
     """Load definitions into a broker that serves nobody yet: all of them are one transaction. Raises CannotLoad."""
     files = files_in(path)
-    documents = [read(file) for file in files]
-    digest = hash_of(documents)
+    contents = [read(file) for file in files]
+    digest = hash_of(contents)
     if skip_if_unchanged and broker.parameters.all_global().get(HASH) == digest:
         log.info("the definitions in %s are those that were loaded last", path)
         return
-    for file, document in zip(files, documents, strict=True):
+    for file, octets in zip(files, contents, strict=True):
         log.info("loading definitions from %s", file)
         try:
-            import_now(broker, document)
+            import_now(broker, decoded(octets))
         except InvalidDefinitions as error:
             raise CannotLoad(f"cannot load definitions from {file}: {error}") from None
     broker.parameters.set_global(HASH, digest)
@@ -49,11 +49,9 @@ def files_in(path: Path) -> list[Path]:
         raise CannotLoad(f"cannot load definitions from {path}: {error.strerror}") from None
 
 
-def read(file: Path) -> object:
-    """The document in a file. Raises CannotLoad."""
+def read(file: Path) -> bytes:
+    """What is in a file. Raises CannotLoad."""
     try:
-        return decoded(file.read_bytes())
+        return file.read_bytes()
     except OSError as error:
         raise CannotLoad(f"cannot load definitions from {file}: {error.strerror}") from None
-    except InvalidDefinitions as error:
-        raise CannotLoad(f"cannot load definitions from {file}: {error}") from None
