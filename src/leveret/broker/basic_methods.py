@@ -46,6 +46,7 @@ from leveret.broker.queue_arguments import (
 )
 from leveret.broker.queue_methods import named_queue, queue_name
 from leveret.broker.settlement import REJECTED, REQUEUED, RETURNED
+from leveret.broker.traffic import Traffic
 
 
 def handle(channel: Channel, method: Method) -> None:
@@ -124,15 +125,31 @@ def get(channel: Channel, method: BasicGet) -> None:
         )
     taken = queue.fetch(method.no_ack)
     if taken is None:
+        count_get(channel.traffic, method.no_ack, False, False)
+        count_get(queue.traffic, method.no_ack, False, False)
         channel.send(BasicGetEmpty())
         return
     message, position, redelivered = taken
+    count_get(channel.traffic, method.no_ack, True, redelivered)
+    count_get(queue.traffic, method.no_ack, True, redelivered)
     tag = channel.deliver_got(message, queue, position, method.no_ack)
     if queue.settings.consumer_timeout > 0 and not method.no_ack:
         channel.watch_got(tag, queue.settings.consumer_timeout)
     address = message.address
     channel.send(BasicGetOk(tag, redelivered, address.exchange, address.routing_key, queue.ready_count()))
     write_content(channel, queue.as_redelivered(message, position, method.no_ack) if redelivered else message)
+
+
+def count_get(traffic: Traffic, no_ack: bool, found: bool, redelivered: bool) -> None:
+    """Count a basic.get."""
+    if not found:
+        traffic.get_empty += 1
+    elif no_ack:
+        traffic.get_no_ack += 1
+    else:
+        traffic.get += 1
+    if redelivered:
+        traffic.redeliver += 1
 
 
 def consume(channel: Channel, method: BasicConsume) -> None:

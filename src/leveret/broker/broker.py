@@ -26,6 +26,7 @@ from leveret.broker.passwords import SALT, SHA256, hashed
 from leveret.broker.permissions import EVERYTHING, Permission, Permissions
 from leveret.broker.queue import Queue
 from leveret.broker.timers import Timers
+from leveret.broker.traffic import Churn, Traffic
 from leveret.broker.users import Defaults, User, Users
 from leveret.broker.vhost import VirtualHost, check_default_queue_type
 
@@ -88,6 +89,8 @@ class Broker:
         self.slow_work = SlowWork()
         self.limits: Final = NodeLimits() if limits is None else limits
         self.usage: Final = Usage()
+        self.churn: Final = Churn()
+        self.former_traffic: Final = Traffic()  # of virtual hosts that were deleted
         self.touched: Final[list[Queue]] = []  # queues that may have something to deliver
         self.confirming: Final[list[Channel]] = []  # channels that owe confirms
         self.dirty: list[Connection] = []  # connections with output
@@ -127,7 +130,7 @@ class Broker:
         self, name: str, description: str = "", tags: Sequence[str] = (), default_queue_type: str = ""
     ) -> VirtualHost:
         """A virtual host that nobody knows of yet."""
-        vhost = VirtualHost(name, self.touched, self.store, self.timers)
+        vhost = VirtualHost(name, self.touched, self.store, self.timers, self.churn)
         vhost.description, vhost.tags, vhost.default_queue_type = description, list(tags), default_queue_type
         return vhost
 
@@ -174,6 +177,7 @@ class Broker:
         for connection in list(self.connections):
             if connection.vhost is vhost:
                 connection.force_close(f"vhost '{name}' is deleted")
+        vhost.traffic.pour_into(self.former_traffic, Traffic())
         self.permissions.forget_vhost(name)
         self.parameters.forget_vhost(name)
         del self.vhosts[name]

@@ -19,6 +19,7 @@ from leveret.amqp.frame import (
     HEARTBEAT_FRAME,
     PROTOCOL_HEADER,
     describe_frame,
+    invalid_frame_end,
     unknown_frame,
 )
 from leveret.amqp.methods import BasicPublish, ChannelOpen, ConnectionClose, decode_method
@@ -30,6 +31,7 @@ from leveret.amqp.reply_codes import (
     AMQPError,
     HardError,
     SoftError,
+    with_method,
 )
 from leveret.broker import alarms, channel_methods, connection_methods
 from leveret.broker.channel import Channel
@@ -50,6 +52,7 @@ from leveret.broker.publishing import publish
 from leveret.broker.queue import Queue
 from leveret.broker.routing import Route, find_route
 from leveret.broker.timers import Timer
+from leveret.broker.traffic import Octets
 from leveret.broker.vhost import VirtualHost
 
 if TYPE_CHECKING:
@@ -103,6 +106,8 @@ class Connection(Output):
         self._routes: Final[dict[bytes, Route]] = {}
         self._routes_epoch: i64 = 0
         self.last_input = broker.timers.now
+        self.octets: Final = Octets()
+        self._poured: Final = Octets()
         self.blocked = False  # an alarm is on: nothing is handled, and the owner doesn't read
         self._last_publisher: Channel | None = None  # when its message is complete the connection is blocked
         self.overfull = False  # it leaves too many answers unread: nothing is handled, and the owner doesn't read
@@ -133,6 +138,8 @@ class Connection(Output):
     def feed(self, data: bytes) -> None:
         """Take what the client sent. Never raises: whatever is wrong with it is answered to the client."""
         self.last_input = self.broker.timers.now
+        self.octets.received += len(data)
+        self.octets.reads += 1
         if self.state == CLOSED:
             return
         if self._partial_size or self.blocked or self.overfull or self.waiting:
@@ -393,6 +400,7 @@ class Connection(Output):
         self._usages = [self.broker.usage, vhost.usage, self.broker.users.usage(self.user)]
         for usage in self._usages:
             usage.connections += 1
+        self.broker.churn.connection_created += 1
         self.state = RUNNING
         self._timer.cancel()
         if self.heartbeat:
@@ -437,7 +445,14 @@ class Connection(Output):
             self.broker.connections.pop(self, None)
             for usage in self._usages:
                 usage.connections -= 1
+            if self.vhost is not None:
+                self.broker.churn.connection_closed += 1
+                self.gather_octets()
             self.wake()
+
+    def gather_octets(self) -> None:
+        """Add to the virtual host's counters what came up here since the last time."""
+        self.octets.pour_into(self.vhost_opened().octets, self._poured)
 
     def release(self) -> None:
         """Let go of every channel and exclusive queue at once."""
@@ -460,6 +475,7 @@ class Connection(Output):
         self._count_channels(-1)
 
     def _count_channels(self, more: int) -> None:
+        self.broker.churn.channels(more)
         for usage in self._usages:
             usage.channels += more
 
@@ -482,16 +498,3 @@ class Connection(Output):
             self.wake()
         self.output_since_heartbeat = False
         self._timer = timers.after(self.heartbeat / 2, self._check_heartbeat)
-
-
-def with_method(error: AMQPError, method: i64) -> AMQPError:
-    """Note which method an error came from, if it doesn't say so."""
-    if error.class_id == 0:
-        error.class_id, error.method_id = int(method >> 16), int(method & 0xFFFF)
-    return error
-
-
-def invalid_frame_end(data: bytes, at: i64, after: i64) -> str:
-    """RabbitMQ's text for a frame that doesn't end in the frame-end octet."""
-    frame = describe_frame(data[at], data[at + 7 : after])
-    return f"{frame}: {{invalid_frame_end_marker,{data[after]}}}"

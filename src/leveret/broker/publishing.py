@@ -64,6 +64,7 @@ def publish(channel: Channel, route: Route, content: bytes) -> None:
     connection = channel.connection
     time_ms = connection.broker.timers.time_ms
     message = Message(route.address, content, connection.frame_max, persistent, time_ms, NEVER)
+    count_publish(channel, route, route.queues)
     if channel.transaction is None:
         take_in(channel, message, route.queues, route.mandatory)
     else:
@@ -95,10 +96,18 @@ def publish_with_properties(channel: Channel, route: Route, content: bytes, flag
     message = Message(address, content, connection.frame_max, persistent, time_ms, expiration)
     if keys is not None and properties is not None and (route.each_message or len(keys) > 1):
         queues = connection.vhost_opened().route(route.exchange, keys, properties, message)[0]
+    count_publish(channel, route, queues)
     if channel.transaction is None:
         take_in(channel, message, queues, route.mandatory)
     else:
         channel.transaction.publish(message, names_for_commit(message, queues, keys), route.mandatory)
+
+
+def count_publish(channel: Channel, route: Route, queues: list[Queue]) -> None:
+    """A message was published and goes to these queues."""
+    channel.traffic.publish += 1
+    route.exchange.publish_in += 1
+    route.exchange.publish_out += len(queues)
 
 
 def names_for_commit(message: Message, queues: list[Queue], keys: list[str] | None) -> list[str]:
@@ -129,8 +138,11 @@ def take_in(channel: Channel, message: Message, queues: list[Queue], mandatory: 
             channel.connection.outran_consumers = True
     if refused and channel.confirming:
         channel.refuse_publish()
-    if not queues and mandatory:
-        return_message(channel, message)
+    if not queues:
+        if mandatory:
+            return_message(channel, message)
+        else:
+            channel.traffic.drop_unroutable += 1
 
 
 def must_survive(message: Message, queues: list[Queue]) -> bool:
@@ -216,6 +228,7 @@ def rewritten(channel: Channel, content: bytes, properties: BasicProperties) -> 
 
 def return_message(channel: Channel, message: Message) -> None:
     """Send a mandatory message back that went to no queue (basic.return 312)."""
+    channel.traffic.return_unroutable += 1
     address = message.address
     channel.send(BasicReturn(NO_ROUTE, "NO_ROUTE", address.exchange, address.routing_key))
     write_content(channel, message)

@@ -126,6 +126,7 @@ def declare(channel: Channel, vhost: VirtualHost, method: QueueDeclare) -> None:
     else:
         existing = vhost.queues.get(name) if name else None
         add_default_type(vhost, method)
+        vhost.churn.queue_declared += 1
         if existing is None:
             queue = create(channel, vhost, name, method)
         else:

@@ -63,6 +63,8 @@ def commit(channel: Channel) -> None:
                 complete = False
             if publication.mandatory and not queues:
                 return_message(channel, publication.message)
+            elif not queues:
+                channel.traffic.drop_unroutable += 1
         for settlement in transaction.settlements:
             settle(settlement.delivery, settlement.outcome)
     finally:

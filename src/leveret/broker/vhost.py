@@ -26,6 +26,7 @@ from leveret.broker.policy import Policies
 from leveret.broker.queue import Queue
 from leveret.broker.queue_arguments import CLASSIC, QUORUM
 from leveret.broker.timers import Timers
+from leveret.broker.traffic import Churn, Octets, Traffic
 
 if TYPE_CHECKING:
     from leveret.broker.connection import Connection
@@ -48,7 +49,7 @@ class InvalidQueueType(Exception):
 class VirtualHost:
     """The namespace that a connection opens."""
 
-    def __init__(self, name: str, touched: list[Queue], store: Store, timers: Timers) -> None:
+    def __init__(self, name: str, touched: list[Queue], store: Store, timers: Timers, churn: Churn) -> None:
         self.name: Final = name
         self.description = ""
         self.tags: list[str] = []
@@ -58,6 +59,9 @@ class VirtualHost:
         self.timers: Final = timers
         self.policies: Final = Policies(name, store)
         self.usage: Final = Usage()
+        self.churn: Final = churn  # the broker's
+        self.traffic: Final = Traffic()  # as far as it was gathered from the channels
+        self.octets: Final = Octets()  # as far as they were gathered from the connections
         self.dead_letters: Final = DeadLetters(self)
         self.queues: Final[dict[str, Queue]] = {}
         self.exchanges: Final[dict[str, Exchange]] = {}
@@ -118,6 +122,7 @@ class VirtualHost:
         """A new queue, of a name that is free."""
         self.policies.apply_to_queue(queue)
         self.queues[queue.name] = queue
+        self.churn.queue_created += 1
         self.epoch += 1
         if queue.durable:
             self.store.queue_added(self.name, queue)
@@ -191,6 +196,7 @@ class VirtualHost:
         queue.catch_up()
         count = queue.ready_count()
         queue.end()
+        self.churn.queue_deleted += 1
         self.epoch += 1
         del self.queues[queue.name]
         if queue.owner is not None:

@@ -114,6 +114,8 @@ class Client:
         except OSError:
             self._broken()
             return
+        self.connection.octets.sent += sent
+        self.connection.octets.sends += 1
         if sent < len(data):
             self.unsent.append(memoryview(data)[sent:])
 
@@ -128,6 +130,8 @@ class Client:
             except OSError:
                 self._broken()
                 return
+            self.connection.octets.sent += sent
+            self.connection.octets.sends += 1
             if sent < len(piece):
                 unsent[0] = piece[sent:]
                 return

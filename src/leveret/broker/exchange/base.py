@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
+from mypy_extensions import i64
+
 from leveret.amqp.field_table import Table
 from leveret.amqp.properties import BasicProperties
 from leveret.broker.binding import Binding, Destination
@@ -35,6 +37,8 @@ class Exchange(Destination):
         self.alternate: str | None = None
         self.bindings: dict[tuple[str, str, str, bytes], Binding] = {}
         self.deleted = False
+        self.publish_in: i64 = 0  # messages that were published to it
+        self.publish_out: i64 = 0  # and how many queues they went to, together
         self.apply({})
 
     def apply(self, definition: Mapping[str, str | int]) -> None:
