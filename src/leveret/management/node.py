@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from leveret.broker.broker import Broker
+from leveret.management.rates import Rates
 
 
 @dataclass(frozen=True)
@@ -22,3 +23,4 @@ class Node:
     listeners: Sequence[str]
     memory_limit: int
     disk_free_limit: int
+    rates: Rates

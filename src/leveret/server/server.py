@@ -26,6 +26,7 @@ from leveret.broker.users import Defaults
 from leveret.build import description
 from leveret.management.definitions.loading import CannotLoad, load_definitions
 from leveret.management.node import Node
+from leveret.management.rates import Rates
 from leveret.server.alarms import DEFAULT_DISK_FREE_LIMIT, AlarmWatch
 from leveret.server.control import CannotControl, ControlServer
 from leveret.server.limits import most_clients
@@ -91,7 +92,7 @@ async def serve(configuration: Configuration) -> None:
     watch.start()
     print(" ".join(["ready", listeners[0].url, *management.urls[:1]]), flush=True)
     limits = configuration.memory_limit, disk_free_limit(configuration)
-    await management.serve(Node(broker, tick.begin, configuration.data_dir, urls, *limits))
+    await management.serve(Node(broker, tick.begin, configuration.data_dir, urls, *limits, Rates(broker)))
     gc.freeze()  # what is there now stays: no need to look at it again and again
     await stopping.wait()
     log.info("stopping")

@@ -31,6 +31,7 @@ class Serving:
     """The API of a node, served until `close`."""
 
     def __init__(self, node: Node, sockets: Sequence[socket.socket]) -> None:
+        self._node: Final = node
         self._server: Final = ServerInLoop(
             Config(
                 application(node),
@@ -52,3 +53,4 @@ class Serving:
         """Finish what is being answered, and close the sockets."""
         self._server.should_exit = True
         await self._task
+        await self._node.rates.close()
