@@ -20,7 +20,7 @@ from leveret.broker.channel import Channel
 from leveret.broker.connection import Connection
 from leveret.broker.durability import Store
 from leveret.broker.limits import NO_LIMIT, NodeLimits, Usage, reached
-from leveret.broker.login import FailedLogins, SlowWork
+from leveret.broker.login import FailedLogins, LoginAttempts, SlowWork
 from leveret.broker.parameters import CLUSTER_ID, ID_SIZE, Parameters, new_cluster_id
 from leveret.broker.passwords import SALT, SHA256, hashed
 from leveret.broker.permissions import EVERYTHING, Permission, Permissions
@@ -86,6 +86,7 @@ class Broker:
         self.permissions: Final = Permissions(self)
         self.parameters: Final = Parameters(self)
         self.failed_logins: Final = FailedLogins()
+        self.login_attempts: Final = LoginAttempts()
         self.slow_work = SlowWork()
         self.limits: Final = NodeLimits() if limits is None else limits
         self.usage: Final = Usage()

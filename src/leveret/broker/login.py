@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 log: Final = logging.getLogger("leveret.connection")
 
 MECHANISMS: Final = b"PLAIN AMQPLAIN"
+AMQP: Final = "amqp091"  # as RabbitMQ calls it where it counts logins
+HTTP: Final = "http"
+PROTOCOLS: Final = (AMQP, HTTP)
 FREE_FAILURES: Final = 3  # as many as somebody who mistypes a password may need
 FIRST_DELAY: Final = 0.25  # seconds before the attempt behind those; doubled by each further failure
 LONGEST_DELAY: Final = 4.0  # seconds; well below the handshake timeout
@@ -99,6 +102,20 @@ class FailedLogins:
         self._failures.pop((name, address), None)
 
 
+class LoginAttempts:
+    """How many passwords were right and wrong, by protocol."""
+
+    def __init__(self) -> None:
+        self.succeeded: Final[dict[str, int]] = {}
+        self.failed: Final[dict[str, int]] = {}
+        self.forget()
+
+    def forget(self) -> None:
+        """Count from zero."""
+        for protocol in PROTOCOLS:
+            self.succeeded[protocol] = self.failed[protocol] = 0
+
+
 class PasswordCheck:
     """One password that is to be checked, and what follows from that."""
 
@@ -110,6 +127,7 @@ class PasswordCheck:
         address: str,
         from_loopback: bool,
         done: Callable[[User | None, str], None],
+        protocol: str = AMQP,
     ) -> None:
         """`address` is where it comes from, without a port; `done` is given the user, or why they are refused."""
         self._broker: Final = broker
@@ -118,6 +136,7 @@ class PasswordCheck:
         self._address: Final = address
         self._from_loopback: Final = from_loopback
         self._done: Final = done
+        self._protocol: Final = protocol
         self._secret: Secret | None = None
         self._right = False
 
@@ -149,9 +168,11 @@ class PasswordCheck:
         user = broker.users.find(self._name)
         secret = self._secret
         if not self._right or user is None or secret is None or user.password_hash != secret.password_hash:
+            broker.login_attempts.failed[self._protocol] += 1
             broker.failed_logins.failed(self._name, self._address, broker.timers.now)
             self._done(None, f"user '{self._name}' - invalid credentials")
             return
+        broker.login_attempts.succeeded[self._protocol] += 1
         broker.failed_logins.succeeded(self._name, self._address)
         if self._name in broker.users.loopback_only and not self._from_loopback:
             self._done(None, f"user '{self._name}' can only connect via localhost")

@@ -14,7 +14,7 @@ import binascii
 import logging
 from typing import TYPE_CHECKING, Final
 
-from leveret.broker.login import PasswordCheck
+from leveret.broker.login import HTTP, PasswordCheck
 from leveret.broker.users import ADMINISTRATOR, MANAGEMENT, MONITORING, POLICYMAKER, User
 from leveret.management.http.errors import malformed, not_authenticated, not_authorised
 from leveret.management.node import Node
@@ -54,7 +54,7 @@ async def authenticate(node: Node, header: str | None, host: str) -> User:
             checked.set_result(user)
 
     node.begin_tick()
-    PasswordCheck(node.broker, name, password, host, True, done).begin()
+    PasswordCheck(node.broker, name, password, host, True, done, HTTP).begin()
     user = await checked
     if user is None:
         log.warning("HTTP access denied: user '%s' - invalid credentials", name)

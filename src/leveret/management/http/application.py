@@ -17,11 +17,16 @@ from leveret.management.http import (
     channels,
     connections,
     consumers,
+    definitions,
     exchanges,
+    health,
     messages,
+    node_settings,
     nodes,
     overview,
+    parameters,
     permissions,
+    policies,
     queues,
     users,
     vhosts,
@@ -46,6 +51,11 @@ RESOURCES: Final[tuple[Resource, ...]] = (
     *vhosts.RESOURCES,
     *users.RESOURCES,
     *permissions.RESOURCES,
+    *definitions.RESOURCES,
+    *policies.RESOURCES,
+    *parameters.RESOURCES,
+    *health.RESOURCES,
+    *node_settings.RESOURCES,
 )
 PREFIX: Final = "/api"
 

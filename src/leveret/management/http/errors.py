@@ -83,3 +83,8 @@ def from_method(error: AMQPError) -> Refused:
 def from_channel(error: AMQPError) -> Refused:
     """What RabbitMQ makes of an AMQP error that closes the channel it publishes or gets on."""
     return bad_request(f"{error.code} {error.text}")
+
+
+def escaped(reason: str) -> str:
+    """A reason with what is HTML in it made harmless, as RabbitMQ does where a user has a say in it."""
+    return reason.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -47,7 +47,7 @@ async def overview(call: Call) -> object:
         "product_version": broker.version,
         "product_name": "Leveret",
         "rabbitmq_version": PRODUCT_VERSION,
-        "cluster_name": broker.node,
+        "cluster_name": broker.parameters.cluster_name(),
         "erlang_version": platform.python_version(),
         "erlang_full_version": f"Python {platform.python_version()} ({platform.python_implementation()})",
         "release_series_support_status": "supported",

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final, TypeAlias
 
+from leveret.broker.users import User
 from leveret.management.http.access import anybody, authenticate
 from leveret.management.http.answers import Answer, Send, of_json, of_refusal, send_answer
 from leveret.management.http.call import Call, Receive
@@ -23,6 +24,7 @@ log: Final = logging.getLogger("leveret.management")
 Handler: TypeAlias = Callable[[Call], Awaitable[object]]
 
 KNOWN_METHODS: Final = ("HEAD", "GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE")
+NOBODY: Final = User("", "", "", ())
 ACCEPTABLE: Final = ("application/json", "application/*", "*/*")
 
 
@@ -43,6 +45,7 @@ class Resource:
         access: Callable[[Call], None] = anybody,
         exists: Callable[[Call], bool] = always,
         *,
+        public: bool = False,
         get: Handler | None = None,
         post: Handler | None = None,
         put: Handler | None = None,
@@ -51,6 +54,7 @@ class Resource:
         self.path: Final = path
         self._access: Final = access
         self._exists: Final = exists
+        self._public: Final = public  # nobody has to say who they are
         handlers = {"HEAD": get, "GET": get, "POST": post, "PUT": put, "DELETE": delete}
         self._handlers: Final = {method: handler for method, handler in handlers.items() if handler is not None}
         self.methods: Final = (*self._handlers, "OPTIONS")
@@ -76,7 +80,9 @@ class Resource:
             return Answer(200, headers={"allow": ", ".join(self.methods)})
         node: Node = scope["app"].state.node
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(scope["headers"])}
-        user = await authenticate(node, headers.get("authorization"), scope["client"][0])
+        user = NOBODY
+        if not self._public:
+            user = await authenticate(node, headers.get("authorization"), scope["client"][0])
         call = Call(node, user, method, scope["path_params"], scope["query_string"].decode("latin-1"), headers, receive)
         self._access(call)
         if not accepts_json(headers.get("accept")):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from itertools import islice
 from typing import Final, TypeVar
+
+from leveret.broker.vhost import VirtualHost
 
 Item = TypeVar("Item")
 
@@ -31,3 +33,14 @@ def in_chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
     iterator = iter(items)
     while chunk := list(islice(iterator, size)):
         yield chunk
+
+
+async def reapplied(vhost: VirtualHost, begin_tick: Callable[[], None]) -> None:
+    """The policies of a virtual host have changed: they apply to everything in it when this returns."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + SLICE
+    for _ in vhost.reapply_policies():
+        if loop.time() >= until:
+            await asyncio.sleep(0)
+            begin_tick()
+            until = loop.time() + SLICE
