@@ -77,13 +77,21 @@ class Rates:
             counters = dict(zip(OF_TRAFFIC, traffic_of(thing), strict=True))
         if isinstance(thing, Queue):
             counters = {name: value for name, value in counters.items() if name not in NOT_OF_QUEUES}
-        stats = self._with_details(thing, counters, query, "msg_rates")
-        return stats if any(counters.values()) else None
+        if not any(counters.values()):
+            self._ask()
+            return None
+        return self._with_details(thing, counters, query, "msg_rates")
 
     def lengths(self, thing: Broker | VirtualHost | Queue, ready: int, unacked: int, query: Query) -> Stats:
         """`messages`, `messages_ready` and `messages_unacknowledged`, which the caller has counted."""
         counters = dict(zip(OF_LENGTHS, (ready, unacked, ready + unacked), strict=True))
         return self._with_details(thing, counters, query, "lengths")
+
+    def detail(self, thing: Thing, name: str, query: Query, kind: str) -> Stats:
+        """What stands in `<name>_details` alone; `kind` is lengths, msg_rates or data_rates."""
+        self._ask()
+        history = self._histories.get(thing) or History(names_of(thing))
+        return history.details((name,), milliseconds(), asked_range(query, kind))[0]
 
     def octets(self, thing: Connection | VirtualHost, query: Query) -> Stats:
         """`recv_oct` and `send_oct`, and how many reads and sends that were."""
@@ -102,9 +110,9 @@ class Rates:
         asked = asked_range(query, kind)
         now = milliseconds()
         stats: Stats = {}
-        for name, value in counters.items():
-            stats[name] = value
-            stats[f"{name}_details"] = history.details(name, now, asked)
+        for name, details in zip(counters, history.details(tuple(counters), now, asked), strict=True):
+            stats[name] = counters[name]
+            stats[f"{name}_details"] = details
         return stats
 
     # the rounds

@@ -22,6 +22,7 @@ from leveret.management.http.details import channel_name, connection_details
 from leveret.management.http.errors import object_not_found
 from leveret.management.http.lists import List, ListColumns
 from leveret.management.http.resource import Resource
+from leveret.management.http.statistics import of_channels
 from leveret.management.listings import CHANNELS as LISTED
 from leveret.management.listings import connections
 
@@ -54,7 +55,11 @@ COLUMNS: Final[ListColumns[Channel]] = {
     "state": state,
     "user_who_performed_action": lambda channel, broker: channel.connection.user,
 }
-CHANNELS: Final = List(COLUMNS)
+
+
+def listed(call: Call) -> List[Channel]:
+    """The list that a call asks for."""
+    return List({**COLUMNS, **of_channels(call)})
 
 
 def channels_of(call: Call) -> Iterator[Channel]:
@@ -67,7 +72,7 @@ def channels_of(call: Call) -> Iterator[Channel]:
 
 async def list_channels(call: Call) -> object:
     """Every channel that the user may see."""
-    return await CHANNELS.answer(call, channels_of(call))
+    return await listed(call).answer(call, channels_of(call))
 
 
 async def list_of_vhost(call: Call) -> object:
@@ -78,7 +83,7 @@ async def list_of_vhost(call: Call) -> object:
 
 async def list_of_connection(call: Call) -> object:
     """Those of one connection."""
-    return await CHANNELS.answer(call, list(connection_of(call).channels.values()))
+    return await listed(call).answer(call, list(connection_of(call).channels.values()))
 
 
 def find_channel(call: Call) -> Channel | None:
@@ -109,7 +114,7 @@ async def get_channel(call: Call) -> object:
     channel = find_channel(call)
     if channel is None:
         raise object_not_found()
-    row = CHANNELS.row(channel, call.broker)
+    row = listed(call).row(channel, call.broker)
     consumers = [CONSUMERS.row(consumer, call.broker) for consumer in list(channel.consumers.values())]
     # by exchange and by queue, which RabbitMQ shows with detailed rates alone
     return {**row, "consumer_details": consumers, "deliveries": [], "publishes": []}

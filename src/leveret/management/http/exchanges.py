@@ -15,6 +15,7 @@ from leveret.management.http.errors import object_not_found
 from leveret.management.http.lists import ABSENT, List, ListColumns
 from leveret.management.http.resource import Resource
 from leveret.management.http.session import session
+from leveret.management.http.statistics import message_stats
 from leveret.management.http.tables import plain_table, table_of
 
 
@@ -36,7 +37,11 @@ COLUMNS: Final[ListColumns[Placed]] = {
     "type": lambda item, broker: item.exchange.type_name,
     "vhost": lambda item, broker: item.vhost,
 }
-EXCHANGES: Final = List(COLUMNS)
+
+
+def listed(call: Call) -> List[Placed]:
+    """The list that a call asks for."""
+    return List({**COLUMNS, "message_stats": lambda item, broker: message_stats(call, item.exchange)})
 
 
 def exchanges_of(call: Call) -> Iterator[Placed]:
@@ -49,7 +54,7 @@ def exchanges_of(call: Call) -> Iterator[Placed]:
 
 async def list_exchanges(call: Call) -> object:
     """The exchanges of a virtual host, or of all that the user may use."""
-    return await EXCHANGES.answer(call, exchanges_of(call))
+    return await listed(call).answer(call, exchanges_of(call))
 
 
 def find_exchange(call: Call) -> Exchange | None:
@@ -73,7 +78,7 @@ def exchange_of(call: Call) -> Exchange:
 
 async def get_exchange(call: Call) -> object:
     """One exchange."""
-    row = EXCHANGES.row(Placed(call.vhost().name, exchange_of(call)), call.broker)
+    row = listed(call).row(Placed(call.vhost().name, exchange_of(call)), call.broker)
     return {**row, "incoming": [], "outgoing": []}  # by channel and queue, which RabbitMQ shows with detailed rates
 
 

@@ -15,6 +15,7 @@ from leveret.management.http.call import Call
 from leveret.management.http.listeners import contexts, listeners
 from leveret.management.http.resource import Resource
 from leveret.management.http.slices import in_chunks, in_slices
+from leveret.management.http.statistics import of_overview
 
 EXCHANGE_TYPES: Final = {
     "direct": "AMQP direct exchange, as per the AMQP specification",
@@ -54,7 +55,7 @@ async def overview(call: Call) -> object:
         "disable_stats": False,
         "is_op_policy_updating_enabled": True,
         "enable_queue_totals": False,
-        "queue_totals": messages,
+        **of_overview(call, vhosts, messages["messages_ready"], messages["messages_unacknowledged"]),
         "object_totals": totals,
         "statistics_db_event_queue": 0,
         "node": broker.node,

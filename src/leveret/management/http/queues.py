@@ -18,6 +18,7 @@ from leveret.management.http.errors import bad_request, object_not_found
 from leveret.management.http.lists import ABSENT, List, ListColumns
 from leveret.management.http.resource import Resource
 from leveret.management.http.session import session
+from leveret.management.http.statistics import of_queues
 from leveret.management.http.tables import plain_table, table_of
 from leveret.management.listings import QUEUES as LISTED
 from leveret.management.listings import node_of_replicated, policy_definition, queue_type
@@ -90,7 +91,6 @@ FULL: Final[ListColumns[Queue]] = {
 }
 WITHOUT_STATISTICS: Final = List(BASIC)
 WITH_TOTALS: Final = List({**BASIC, **{name: LISTED[name] for name in TOTALS}})
-QUEUES: Final = List(FULL)
 
 
 # looking
@@ -107,7 +107,7 @@ def queues_of(call: Call) -> Iterator[Queue]:
 def wanted(call: Call) -> List[Queue]:
     """The kind of list that a call asks for."""
     if not call.is_set("disable_stats"):
-        return QUEUES
+        return List({**FULL, **of_queues(call)})
     return WITH_TOTALS if call.is_set("enable_queue_totals") else WITHOUT_STATISTICS
 
 
