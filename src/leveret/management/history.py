@@ -87,10 +87,15 @@ class History:
         self._packed: Final = packed(len(names))
         self._rows: Final = [Row(distance) for distance in distances]
         self.seen = 0  # the number of the last round in which it was there
+        self.changed_at = 0  # when they were first seen as they are now
+        self._latest = b""
 
     def add(self, time: int, values: Sequence[int]) -> None:
         """Keep what the counters are now."""
         sample = self._packed.pack(*values)
+        if sample != self._latest:
+            self._latest = sample
+            self.changed_at = time
         for row in self._rows:
             row.add(time, sample)
 

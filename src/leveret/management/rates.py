@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
 
 from leveret.broker.broker import Broker
@@ -103,6 +104,14 @@ class Rates:
         """`churn_rates` of the broker."""
         counters = dict(zip(CHURN, churn_of(self._broker), strict=True))
         return self._with_details(self._broker, counters, query, "msg_rates")
+
+    def idle_since(self, thing: Queue | Channel) -> str | None:
+        """Since when nothing has happened to the messages there, None if that is not known."""
+        self._ask()
+        history = self._histories.get(thing)
+        if history is None or history.changed_at >= self._time:
+            return None
+        return datetime.fromtimestamp(history.changed_at / 1000, UTC).isoformat(timespec="milliseconds")
 
     def _with_details(self, thing: Thing, counters: Mapping[str, int], query: Query, kind: str) -> Stats:
         self._ask()

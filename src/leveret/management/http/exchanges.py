@@ -15,7 +15,7 @@ from leveret.management.http.errors import object_not_found
 from leveret.management.http.lists import ABSENT, List, ListColumns
 from leveret.management.http.resource import Resource
 from leveret.management.http.session import session
-from leveret.management.http.statistics import message_stats
+from leveret.management.http.statistics import check_ranges, message_stats
 from leveret.management.http.tables import plain_table, table_of
 
 
@@ -41,6 +41,7 @@ COLUMNS: Final[ListColumns[Placed]] = {
 
 def listed(call: Call) -> List[Placed]:
     """The list that a call asks for."""
+    check_ranges(call.query)
     return List({**COLUMNS, "message_stats": lambda item, broker: message_stats(call, item.exchange)})
 
 

@@ -36,6 +36,7 @@ def contexts(node: Node) -> list[dict[str, object]]:
             "node": node.broker.node,
             "description": "RabbitMQ Management",
             "path": "/",
+            "ip": listener["ip_address"],
             "port": str(listener["port"]),
         }
         for listener in listeners(node)

@@ -13,6 +13,7 @@ from leveret.management.http.call import Call
 from leveret.management.http.listeners import contexts
 from leveret.management.http.overview import exchange_types
 from leveret.management.http.resource import Resource
+from leveret.management.http.statistics import check_ranges
 from leveret.management.node import Node
 from leveret.management.status import disk_free, open_descriptors, resident_memory
 
@@ -76,12 +77,13 @@ def auth_mechanisms() -> list[dict[str, object]]:
 
 async def list_nodes(call: Call) -> object:
     """The node, in a list."""
-    return [node_row(call.node)]
+    return [await get_node(call)]
 
 
-async def get_node(call: Call) -> object:
-    """The node."""
-    return node_row(call.node)
+async def get_node(call: Call) -> dict[str, Any]:
+    """The node, with what has come and gone."""
+    check_ranges(call.query)
+    return {**node_row(call.node), **call.node.rates.churn(call.query)}
 
 
 def node_exists(call: Call) -> bool:
