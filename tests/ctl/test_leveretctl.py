@@ -144,7 +144,10 @@ def test_help(ctl: Ctl) -> None:
     for arguments in (["help", "list_exchanges"], ["list_exchanges", "--help"]):
         result = ctl(*arguments)
         assert (result.returncode, result.stderr) == (0, "")
-        assert "must be one of arguments, auto_delete, durable, internal, name, policy, type\n" in result.stdout
+        assert (
+            "must be one of arguments, auto_delete, durable, internal, messages_delayed, name, policy, type\n"
+            in result.stdout
+        )
     assert ctl("help", "nosuch").returncode == 64
 
 

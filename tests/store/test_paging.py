@@ -7,8 +7,9 @@ from random import Random
 
 import pytest
 
+from leveret.broker.peeking import Damaged, peek
 from leveret.broker.settlement import REQUEUED
-from tests.store.rig import READER, Client, Rig, restarted
+from tests.store.rig import DIGITS, READER, Client, Rig, restarted
 from tests.store.test_settling import MIB, numbers
 
 PRESSURE = 1 << 40  # octets that other queues are said to have in memory, so that each may have only a little
@@ -276,4 +277,58 @@ def test_a_page_of_several_thousand_places(rig: Rig) -> None:
     assert [got.number for got in consumer.delivered] == list(range(5000))
     rig.finish()
     assert live(rig) == 0
+    rig.stop()
+
+
+@pytest.mark.parametrize("reading", [True, False])
+def test_peeking_reaches_the_disk_and_changes_nothing(rig: Rig, reading: bool) -> None:
+    """Whatever is in memory, returned, on the disk, or being read from there."""
+    press(rig)
+    client, consumer = rig.client(), rig.client()
+    queue = rig.declare("queue")
+    for number in range(60):
+        rig.publish(client, [queue], number, 10_000)
+        if number % 20 == 19:
+            rig.finish()
+    for _ in range(3):
+        got = rig.get(client, queue)
+        assert got is not None
+    client.channel.ack(2, False)
+    client.channel.release()
+    rig.finish()
+    backlog = queue.backing.backlog
+    assert backlog is not None
+    assert backlog.placed
+    assert queue.backing.returned
+    if reading:
+        rig = restarted(rig)
+        client, consumer, queue = rig.client(), rig.client(), rig.queue("queue")
+        rig.consume(consumer, queue)
+        rig.tick()
+        assert rig.works() == READER
+        consumer.channel.cancel("tag")
+    expected = [0, *range(2, 60)]
+    for position in (59, 1, 2, 30, 3, 45):
+        peeked = peek(queue, position)
+        assert peeked is not None
+        assert int(peeked.message.body()[:DIGITS]) == expected[position - 1]
+    assert peek(queue, 60) is None
+    assert numbers(rig.take_all(queue)) == expected
+    rig.stop()
+
+
+def test_peeking_at_a_damaged_message(rig: Rig) -> None:
+    press(rig)
+    client, queue = rig.client(), rig.declare("queue")
+    for number in range(40):
+        rig.publish(client, [queue], number, 10_000)
+    rig.finish()
+    for name, inode in rig.memory.inodes.items():
+        if name.endswith(".log"):
+            content = inode.data
+            at = content.index(b"%0*d" % (DIGITS, 39))
+            content[at + 100] ^= 1
+    with pytest.raises(Damaged):
+        peek(queue, 40)
+    assert peek(queue, 39) is not None
     rig.stop()

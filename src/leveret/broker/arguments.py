@@ -15,7 +15,13 @@ from leveret.broker.erlang_terms import printed
 
 INTEGER_KINDS: Final = "bBsuIil"
 FLOAT_KINDS: Final = "fd"
-EXCHANGE_ARGUMENTS: Final = ("alternate-exchange",)
+DEDUPLICATION_ARGUMENTS: Final = (
+    "x-message-deduplication",
+    "x-deduplication-header",
+    "x-cache-size",
+    "x-cache-ttl",
+)
+EXCHANGE_ARGUMENTS: Final = ("alternate-exchange", *DEDUPLICATION_ARGUMENTS)
 
 
 def check_equivalent_arguments(current: Table, received: Table, names: tuple[str, ...], what: str) -> None:

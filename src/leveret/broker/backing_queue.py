@@ -186,10 +186,15 @@ class BackingQueue:
             self.backlog = None
         return True
 
-    def let_go(self, readable: i64) -> None:
-        """What the backlog's tail holds can be read from the store up to a place: no need to keep it in memory."""
-        if self.backlog is not None:
-            self.residency.resident -= self.backlog.let_go(readable)
+    def let_go(self, readable: i64) -> bool:
+        """What the backlog's tail holds can be read from the store up to a place: no need to keep it in memory.
+
+        Gives whether that was all, so that the queue need not be told of the next place.
+        """
+        if self.backlog is None:
+            return True
+        self.residency.resident -= self.backlog.let_go(readable)
+        return not self.backlog.tail
 
     def forget(self, message: Message) -> None:
         """A message leaves the queue for good."""

@@ -108,6 +108,18 @@ class Backlog:
         self.placed -= self.taken
         return page.places
 
+    def place(self, index: i64) -> i64:
+        """The place that so many go before, of those that are not taken; there are `placed` of them."""
+        for page in self._pages:
+            if index < page.count():
+                return place_at(page.places, index)
+            index -= page.count()
+        return place_at(self._last.getvalue(), index)
+
+    def pages_of_places(self) -> list[bytes]:
+        """The places that are neither taken nor in the tail, in order; they stay where they are."""
+        return [*[page.places for page in self._pages], self._last.getvalue()]
+
     def take_expired(self, ttl: i64, now: i64) -> Page | None:
         """The page at the front if all its messages have expired, so that none of them need be read."""
         if not self.placed:

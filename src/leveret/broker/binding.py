@@ -23,6 +23,7 @@ class Destination:
         self.kind: Final = kind  # "queue" or "exchange", as in listings
         self.bindings_to: dict[Binding, None] = {}
         self.durable: Final = durable
+        self.redeclared_otherwise = False  # and was logged to be
 
 
 class Binding:

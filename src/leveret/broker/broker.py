@@ -25,6 +25,7 @@ from leveret.broker.parameters import CLUSTER_ID, ID_SIZE, Parameters, new_clust
 from leveret.broker.passwords import SALT, SHA256, hashed
 from leveret.broker.permissions import EVERYTHING, Permission, Permissions
 from leveret.broker.queue import Queue
+from leveret.broker.redeclaring import STRICT
 from leveret.broker.timers import Timers
 from leveret.broker.traffic import Churn, Traffic
 from leveret.broker.users import Defaults, User, Users
@@ -72,6 +73,7 @@ class Broker:
         random_octets: Callable[[int], bytes],
         store: Store | None = None,
         limits: NodeLimits | None = None,
+        redeclare: str = STRICT,
         defaults: Defaults | None = None,
         loopback_users: frozenset[str] = frozenset({"guest"}),
     ) -> None:
@@ -89,6 +91,7 @@ class Broker:
         self.login_attempts: Final = LoginAttempts()
         self.slow_work = SlowWork()
         self.limits: Final = NodeLimits() if limits is None else limits
+        self.redeclare: Final = redeclare  # how strictly redeclares are compared
         self.usage: Final = Usage()
         self.churn: Final = Churn()
         self.former_traffic: Final = Traffic()  # of virtual hosts that were deleted

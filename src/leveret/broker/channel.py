@@ -381,6 +381,7 @@ class Channel:
             self.cancel(tag)
         if self.transaction is not None:
             self.restore_settlements()
+            self.transaction.abandon()
             self.transaction = None
         self.requeue_unacked(True)
         if self._got_timeout is not None:

@@ -86,6 +86,10 @@ class Store:
     def read_now(self, queue: BackingQueue, places: bytes) -> None:
         """Read messages and hand them to `BackingQueue.paged_in` at once."""
 
+    def read_place(self, place: i64) -> Message | None:
+        """The message at a place, read at once; None if it is damaged. It stays where it is."""
+        return None
+
     def finish_reading(self, queue: BackingQueue) -> None:
         """Wait for a read-ahead of this queue."""
 

@@ -26,15 +26,17 @@ from leveret.amqp.reply_codes import (
     HardError,
     SoftError,
 )
-from leveret.broker.arguments import EXCHANGE_ARGUMENTS, check_equivalent_arguments
+from leveret.broker.arguments import EXCHANGE_ARGUMENTS
 from leveret.broker.binding import Binding, Destination
 from leveret.broker.channel import Channel
+from leveret.broker.deduplication import check_deduplication_arguments
 from leveret.broker.exchange.base import Exchange
 from leveret.broker.exchange.recent_history import RecentHistoryExchange
-from leveret.broker.exchange.types import TYPES, make_exchange
+from leveret.broker.exchange.types import is_known, make_exchange
 from leveret.broker.history import deliver_history
 from leveret.broker.limits import check_exchange
 from leveret.broker.permissions import CONFIGURE, EXCHANGE, READ, WRITE, check_access, check_any_access, check_topic
+from leveret.broker.redeclaring import Property, check_redeclared, flag
 from leveret.broker.vhost import VirtualHost, check_name_not_reserved
 
 if TYPE_CHECKING:
@@ -80,13 +82,13 @@ def declare(connection: Connection, vhost: VirtualHost, method: ExchangeDeclare)
         check_any_access(connection, EXCHANGE, name)
         vhost.exchange(name)
         return
-    if method.type_ not in TYPES:
+    if not is_known(method.type_):
         raise SoftError(PRECONDITION_FAILED, f"unknown exchange type '{method.type_}'")
     check_not_default(name)
     check_access(connection, CONFIGURE, EXCHANGE, name)
     existing = vhost.exchanges.get(name)
     if existing is not None:
-        check_equivalent(vhost, existing, method)
+        check_equivalent(connection.broker.redeclare, vhost, existing, method)
         return
     check_name_not_reserved("exchange", name)
     check_exchange(name, vhost, connection.broker)
@@ -97,6 +99,7 @@ def declare(connection: Connection, vhost: VirtualHost, method: ExchangeDeclare)
             f"invalid type '{TYPE_NAMES[alternate.kind]}' for arg 'alternate-exchange' "
             f"in exchange '{name}' in vhost '{vhost.name}'",
         )
+    check_deduplication_arguments(method.arguments, f"exchange '{name}' in vhost '{vhost.name}'")
     if alternate is not None:
         check_access(connection, READ, EXCHANGE, name)
         check_access(connection, WRITE, EXCHANGE, str(alternate.value))
@@ -105,26 +108,16 @@ def declare(connection: Connection, vhost: VirtualHost, method: ExchangeDeclare)
     vhost.add_exchange(exchange)
 
 
-def check_equivalent(vhost: VirtualHost, existing: Exchange, method: ExchangeDeclare) -> None:
-    """SoftError 406 if a redeclare differs in type, durable, auto_delete, internal or alternate exchange."""
+def check_equivalent(mode: str, vhost: VirtualHost, existing: Exchange, method: ExchangeDeclare) -> None:
+    """SoftError 406 if a redeclare differs in type, durable, auto_delete, internal or EXCHANGE_ARGUMENTS."""
     what = f"exchange '{existing.name}' in vhost '{vhost.name}'"
-    for name, current, received in (
-        ("type", existing.type_name, method.type_),
-        ("durable", flag(existing.durable), flag(method.durable)),
-        ("auto_delete", flag(existing.auto_delete), flag(method.auto_delete)),
-        ("internal", flag(existing.internal), flag(method.internal)),
-    ):
-        if current != received:
-            raise SoftError(
-                PRECONDITION_FAILED,
-                f"inequivalent arg '{name}' for {what}: received '{received}' but current is '{current}'",
-            )
-    check_equivalent_arguments(existing.arguments, method.arguments, EXCHANGE_ARGUMENTS, what)
-
-
-def flag(value: bool) -> str:
-    """A flag in the words of RabbitMQ's errors."""
-    return "true" if value else "false"
+    properties = [
+        Property("type", existing.type_name, method.type_, True),
+        flag("durable", existing.durable, method.durable, existing.durable),
+        flag("auto_delete", existing.auto_delete, method.auto_delete, not existing.auto_delete),
+        flag("internal", existing.internal, method.internal, not existing.internal),
+    ]
+    check_redeclared(mode, existing, properties, (existing.arguments, method.arguments), EXCHANGE_ARGUMENTS, what)
 
 
 def delete(connection: Connection, vhost: VirtualHost, method: ExchangeDelete) -> None:

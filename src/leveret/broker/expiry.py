@@ -17,14 +17,17 @@ from mypy_extensions import i64
 
 from leveret.amqp.properties import EXPIRATION, property_at
 from leveret.amqp.reply_codes import PRECONDITION_FAILED, SoftError
+from leveret.broker.death_reasons import EXPIRED
 from leveret.broker.message import FAR, FLAGS_AT, FRAME_HEAD, NEVER
 from leveret.broker.queue_settings import NONE
 from leveret.broker.timers import Timer
 
 if TYPE_CHECKING:
+    from leveret.broker.backing_queue import BackingQueue
     from leveret.broker.message import Message
     from leveret.broker.queue import Queue
 
+PAGE_OF_DROPS: Final = 100  # as how many dropped messages a page of the backlog counts, which takes about as long
 LONGEST: Final = 315_360_000_000  # milliseconds, ten years: RabbitMQ's limit
 
 
@@ -80,6 +83,54 @@ def deadline(message: Message, ttl: i64) -> i64:
     if ttl != NONE and (wait == NEVER or ttl < wait):
         wait = ttl
     return FAR if wait == NEVER else message.time + wait
+
+
+def is_overdue(queue: Queue, backing: BackingQueue) -> bool:
+    """Whether the head expired before this tick: what came in this tick is delivered even if its TTL is 0."""
+    first = backing.first()
+    return first is not None and deadline(first, queue.settings.message_ttl) < queue.vhost.timers.time_ms
+
+
+def has_expired(queue: Queue, backing: BackingQueue) -> bool:
+    """Whether the head has expired by now."""
+    first = backing.first()
+    return first is not None and deadline(first, queue.settings.message_ttl) <= queue.vhost.timers.time_ms
+
+
+def drop_first(queue: Queue, backing: BackingQueue) -> None:
+    """Drop the head, which has expired."""
+    queue.drops_left -= 1
+    message, position, _ = backing.take()
+    queue.drop(message, position, EXPIRED)
+
+
+def drop_expired_page(queue: Queue, backing: BackingQueue) -> bool:
+    """Drop a page of the backlog that nobody wants to read any more, no dead letter exchange either."""
+    if queue.settings.dead_letter_exchange is not None or queue.identifiers is not None:
+        return False
+    queue.drops_left -= PAGE_OF_DROPS
+    return backing.drop_expired_page(queue.settings.message_ttl, queue.vhost.timers.time_ms)
+
+
+def expire_head(queue: Queue) -> None:
+    """Drop what has expired at the head, and see to it that the next one is dropped in time."""
+    while queue.drops_left > 0:
+        backing = queue.in_turn()
+        if has_expired(queue, backing):
+            drop_first(queue, backing)
+            continue
+        first = backing.first()
+        if first is not None:
+            queue.head_timer.set(deadline(first, queue.settings.message_ttl))
+            return
+        if not queue.has_backlog(backing):
+            return
+        if drop_expired_page(queue, backing):
+            continue
+        backing.fill_window()
+        if not backing.ready:
+            return  # it is being read, and touches the queue when it was
+    queue.go_on_later()
 
 
 class HeadTimer:

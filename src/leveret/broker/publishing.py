@@ -24,6 +24,7 @@ from leveret.amqp.properties import (
 )
 from leveret.amqp.reply_codes import NO_ROUTE, PRECONDITION_FAILED, SoftError
 from leveret.broker.consumer import write_content
+from leveret.broker.deduplication import Admission, withdraw
 from leveret.broker.direct_reply_to import REPLY_TO
 from leveret.broker.durability import Store
 from leveret.broker.expiry import checked_expiration
@@ -31,6 +32,7 @@ from leveret.broker.message import FLAGS_AT, FRAME_HEAD, NEVER, PROPERTIES_AT, A
 from leveret.broker.permissions import WRITE, check_topic
 from leveret.broker.queue import Queue
 from leveret.broker.routing import Route
+from leveret.broker.transaction import Publication
 from leveret.broker.users import IMPERSONATOR
 
 if TYPE_CHECKING:
@@ -68,7 +70,8 @@ def publish(channel: Channel, route: Route, content: bytes) -> None:
     if channel.transaction is None:
         take_in(channel, message, route.queues, route.mandatory)
     else:
-        channel.transaction.publish(message, names_for_commit(message, route.queues, None), route.mandatory)
+        keys = [route.address.routing_key]
+        channel.transaction.publish(for_commit(message, route.queues, keys, route.mandatory, None))
 
 
 def publish_with_properties(channel: Channel, route: Route, content: bytes, flags: i64) -> None:
@@ -78,6 +81,7 @@ def publish_with_properties(channel: Channel, route: Route, content: bytes, flag
     persistent = scan_properties(header) == PERSISTENT
     queues = route.queues
     keys: list[str] | None = None
+    admissions: list[Admission] | None = None
     properties: BasicProperties | None = None
     address = route.address
     if route.each_message or must_decode(flags, header):
@@ -95,12 +99,14 @@ def publish_with_properties(channel: Channel, route: Route, content: bytes, flag
     time_ms = connection.broker.timers.time_ms
     message = Message(address, content, connection.frame_max, persistent, time_ms, expiration)
     if keys is not None and properties is not None and (route.each_message or len(keys) > 1):
-        queues = connection.vhost_opened().route(route.exchange, keys, properties, message)[0]
+        admissions = []
+        queues = connection.vhost_opened().route(route.exchange, keys, properties, message, admissions)[0]
     count_publish(channel, route, queues)
-    if channel.transaction is None:
-        take_in(channel, message, queues, route.mandatory)
-    else:
-        channel.transaction.publish(message, names_for_commit(message, queues, keys), route.mandatory)
+    if channel.transaction is not None:
+        keys = keys or [address.routing_key]
+        channel.transaction.publish(for_commit(message, queues, keys, route.mandatory, admissions))
+    elif not take_in(channel, message, queues, route.mandatory):
+        withdraw(admissions)
 
 
 def count_publish(channel: Channel, route: Route, queues: list[Queue]) -> None:
@@ -110,19 +116,22 @@ def count_publish(channel: Channel, route: Route, queues: list[Queue]) -> None:
     route.exchange.publish_out += len(queues)
 
 
-def names_for_commit(message: Message, queues: list[Queue], keys: list[str] | None) -> list[str]:
-    """The queues that a transaction's message is for, `keys` being its routing keys, if it has several.
+def for_commit(
+    message: Message, queues: list[Queue], keys: list[str], mandatory: bool, admissions: list[Admission] | None
+) -> Publication:
+    """What a transaction keeps of a message with these routing keys.
 
-    The default exchange's are told by name alone, since they may be declared before the commit.
+    The default exchange's queues are told by name alone, since they may be declared before the commit.
     """
-    names = {queue.name: None for queue in queues}
-    if message.address.exchange == "":
-        names.update(dict.fromkeys(keys or [message.address.routing_key]))
-    return list(names)
+    delay_queues = [queue for queue in queues if queue.is_delay_queue]
+    names = {queue.name: None for queue in queues if not queue.is_delay_queue}
+    if message.address.exchange == "" and not delay_queues:
+        names.update(dict.fromkeys(keys))
+    return Publication(message, list(names), delay_queues, mandatory, admissions)
 
 
-def take_in(channel: Channel, message: Message, queues: list[Queue], mandatory: bool) -> None:
-    """Put a message into its queues, and confirm or return it."""
+def take_in(channel: Channel, message: Message, queues: list[Queue], mandatory: bool) -> bool:
+    """Put a message into its queues, and confirm or return it; False if it has none, or one of them refused it."""
     store = channel.connection.broker.store
     stored = store.keeps and must_survive(message, queues)
     if stored:
@@ -138,11 +147,13 @@ def take_in(channel: Channel, message: Message, queues: list[Queue], mandatory: 
             channel.connection.outran_consumers = True
     if refused and channel.confirming:
         channel.refuse_publish()
-    if not queues:
-        if mandatory:
-            return_message(channel, message)
-        else:
-            channel.traffic.drop_unroutable += 1
+    if queues:
+        return not refused
+    if mandatory:
+        return_message(channel, message)
+    else:
+        channel.traffic.drop_unroutable += 1
+    return False
 
 
 def must_survive(message: Message, queues: list[Queue]) -> bool:

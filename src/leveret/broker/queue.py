@@ -18,12 +18,14 @@ from leveret.broker import expiry, length_limit
 from leveret.broker.backing_queue import BackingQueue
 from leveret.broker.binding import Destination
 from leveret.broker.consumer import OUTPUT_LIMIT, Consumer, Delivery
-from leveret.broker.death_reasons import DELIVERY_LIMIT, EXPIRED, MAXLEN, REJECTED
+from leveret.broker.death_reasons import DELIVERY_LIMIT, MAXLEN, REJECTED
+from leveret.broker.deduplication import Identity, queue_identifiers
+from leveret.broker.delayed_retry import DelayedRetries
 from leveret.broker.delivery_limit import DeliveryCounts
 from leveret.broker.durability import LEVEL_SHIFT
 from leveret.broker.expiry import HeadTimer, UnusedTimer
 from leveret.broker.message import NEVER, Message, priority_of
-from leveret.broker.queue_settings import NONE, REJECT_PUBLISH_DLX, QueueSettings, effective_settings
+from leveret.broker.queue_settings import DISABLED, NONE, REJECT_PUBLISH_DLX, QueueSettings, effective_settings
 from leveret.broker.rotation import ConsumerRotation
 from leveret.broker.traffic import Traffic, count_deliveries
 
@@ -33,13 +35,14 @@ if TYPE_CHECKING:
     from leveret.broker.vhost import VirtualHost
 
 DROPS_AT_ONCE: Final = 1000  # messages that a queue drops before others have their turn
-PAGE_OF_DROPS: Final = 100  # as how many of them a page of the backlog counts, which takes about as long
 DROPS_FOR_GET: Final = 20_000  # for the sake of one basic.get, which finds nothing if there is still more to drop
 BACKED_UP_DELAY: Final[i64] = 20  # milliseconds until it drops more, if the store has more to write than it should
 
 
 class Queue(Destination):
     """A queue. `owner` is the connection an exclusive queue belongs to; `id` is never used for another queue."""
+
+    is_delay_queue = False  # whether it is the broker's own, behind a delayed exchange
 
     def __init__(
         self,
@@ -71,6 +74,8 @@ class Queue(Destination):
         self.expiring = False  # whether any message may have a deadline
         self.counts: DeliveryCounts | None = None
         self.traffic: Final = Traffic()
+        self.retries: DelayedRetries | None = None
+        self.identifiers: Final = queue_identifiers(arguments)  # of what it has, if duplicates are to be dropped
         self.unacked: i64 = 0
         self.unacked_bytes: i64 = 0
         self.consumers: Final[dict[Consumer, None]] = {}
@@ -78,11 +83,11 @@ class Queue(Destination):
         self.active_consumer: Consumer | None = None  # the one that x-single-active-consumer lets have messages
         self.handing_over = False  # when the active consumer has nothing unacked any more, it is another's turn
         self.rotation: Final = ConsumerRotation()
-        self._head_timer: Final = HeadTimer(self)
+        self.head_timer: Final = HeadTimer(self)
         self.unused_timer: Final = UnusedTimer(self)
         self._touched: Final = vhost.touched  # the broker's list of queues that `deliver` is due for
         self._is_touched = False
-        self._drops_left = 0  # before others have their turn
+        self.drops_left = 0  # before others have their turn
         self.apply(self.settings)
 
     def apply(self, settings: QueueSettings) -> None:
@@ -90,8 +95,11 @@ class Queue(Destination):
         self.settings = settings
         self.limited = length_limit.is_limited(settings)
         self.expiring = self.expiring or settings.message_ttl != NONE
-        self.governed = settings.max_priority != NONE or length_limit.refuses(settings)
-        if settings.delivery_limit != NONE or self.is_quorum:
+        self.governed = settings.max_priority != NONE or length_limit.refuses(settings) or self.identifiers is not None
+        retries = settings.delayed_retry_type != DISABLED
+        if retries and self.retries is None:
+            self.retries = DelayedRetries(self)
+        if settings.delivery_limit != NONE or self.is_quorum or retries:
             if self.counts is None:
                 self.counts = DeliveryCounts(settings)
             self.counts.settings = settings
@@ -163,6 +171,11 @@ class Queue(Destination):
 
     def _enqueue_governed(self, message: Message) -> bool:
         settings = self.settings
+        identity: Identity | None = None
+        if self.identifiers is not None:
+            identity = self.identifiers.identity_of(message)
+            if identity is not None and self._has_identity(identity):
+                return True
         if length_limit.refuses(settings):
             self.catch_up()
             if length_limit.would_exceed(self, message):
@@ -174,9 +187,18 @@ class Queue(Destination):
         backing = self.backing
         if settings.max_priority != NONE:
             backing = self.level(min(priority_of(message, settings.default_priority), settings.max_priority))
+        if identity is not None and self.identifiers is not None:
+            self.identifiers.entered(identity, backing.next_position, self.vhost.timers.time_ms)
         backing.append(message)
         self.touch()
         return True
+
+    def _has_identity(self, identity: Identity) -> bool:
+        """Whether a message that comes is a duplicate."""
+        if self.identifiers is None or not self.identifiers.knows(identity, self.vhost.timers.time_ms):
+            return False
+        self.catch_up()
+        return self.identifiers.knows(identity, self.vhost.timers.time_ms)
 
     def put_back(self, message: Message, position: i64) -> None:
         """A message that was out with a channel is ready again, in its old place."""
@@ -189,8 +211,8 @@ class Queue(Destination):
         if self.limited:
             self._drop_excess()
         if self.expiring:
-            self._drops_left = DROPS_AT_ONCE
-            self._expire_head()
+            self.drops_left = DROPS_AT_ONCE
+            expiry.expire_head(self)
         self.touch()
 
     # settling
@@ -203,7 +225,7 @@ class Queue(Destination):
             self.backing.forget(message)
         elif counted and self.counts is not None and self.counts.returned(position):
             self.drop(message, position, DELIVERY_LIMIT)
-        else:
+        elif self.retries is None or not self.retries.take(message, position, counted, self.counts):
             self.put_back(message, position)
 
     def settle(self, delivery: Delivery) -> None:
@@ -212,6 +234,8 @@ class Queue(Destination):
         self.traffic.ack += 1
         if self.counts is not None:
             self.counts.forget(delivery.position)
+        if self.identifiers is not None:
+            self.identifiers.acknowledged(delivery.message, delivery.position)
         self.backing.forget(delivery.message)
 
     def reject(self, delivery: Delivery) -> None:
@@ -223,6 +247,8 @@ class Queue(Destination):
         """A message that is neither ready nor out leaves the queue; to the dead letter exchange, if there is one."""
         if self.counts is not None:
             self.counts.forget(position)
+        if self.identifiers is not None:
+            self.identifiers.dropped(message, position)
         if self.settings.dead_letter_exchange is None or self.deleted:
             self.backing.forget(message)
         else:
@@ -250,17 +276,17 @@ class Queue(Destination):
                 if len(self.levels) > 1 and self.ready_count():
                     continue  # this level's messages were damaged, another's are not
                 return None
-            if self.expiring and self._has_expired(backing):
+            if self.expiring and expiry.has_expired(self, backing):
                 if drops_left == 0:
-                    self._go_on_later()
+                    self.go_on_later()
                     return None
                 drops_left -= 1
-                self._drop_first(backing)
+                expiry.drop_first(self, backing)
                 continue
             message, position, redelivered = backing.take()
             self.hand_out(message, position, no_ack)
             if self.expiring:
-                self._expire_head()
+                expiry.expire_head(self)
             return message, position, redelivered
 
     def redeclared(self) -> None:
@@ -274,6 +300,8 @@ class Queue(Destination):
             self.hold(message)
             self.backing.mark_delivered(message, position)
         else:
+            if self.identifiers is not None:
+                self.identifiers.acknowledged(message, position)
             self.backing.forget(message)
 
     def hold(self, message: Message) -> None:
@@ -298,19 +326,23 @@ class Queue(Destination):
             if self.counts is not None:
                 for position, _ in level.returned:
                     self.counts.forget(position)
+            if self.identifiers is not None:
+                self.identifiers.purged(level)
             count += level.purge()
-        return count
+        return count if self.retries is None else count + self.retries.drop()
 
     def end(self) -> None:
         """The queue is deleted: nothing is due any more."""
         self.deleted = True
-        self._head_timer.cancel()
+        self.head_timer.cancel()
         self.unused_timer.cancel()
 
     def bury(self) -> None:
         """The queue's deletion is on disk: drop its messages."""
         for level in self.levels:
             level.purge()
+        if self.retries is not None:
+            self.retries.drop()
         self.gone = True
 
     # consumers
@@ -400,13 +432,13 @@ class Queue(Destination):
 
     def _deliver_and_drop(self) -> None:
         if self.expiring:
-            self._drops_left = 0 if self.store.backed_up() else DROPS_AT_ONCE
+            self.drops_left = 0 if self.store.backed_up() else DROPS_AT_ONCE
         while self._deliver_level(self.in_turn()):
             pass
         if self.limited:
             self._drop_excess()
         if self.expiring:
-            self._expire_head()
+            expiry.expire_head(self)
 
     def _deliver_level(self, backing: BackingQueue) -> bool:
         """Deliver what is in memory of the priority in turn; whether there may be more that can be delivered."""
@@ -414,12 +446,13 @@ class Queue(Destination):
             backing.fill_window()
         if not self._deliver_ready(backing):
             return False
-        if self._has_backlog(backing):
+        if self.has_backlog(backing):
             backing.fill_window()
             return bool(backing.ready)  # else it is being read, or there is none
         return len(self.levels) > 1 and not self.in_turn().is_empty()
 
-    def _has_backlog(self, backing: BackingQueue) -> bool:
+    def has_backlog(self, backing: BackingQueue) -> bool:
+        """Whether a priority has messages on the disk."""
         return backing.backlog is not None
 
     def _deliver_ready(self, backing: BackingQueue) -> bool:
@@ -428,10 +461,10 @@ class Queue(Destination):
             level = self.rotation.next_level()
             if level is None:
                 return False
-            if self.expiring and self._is_overdue(backing):
-                if self._drops_left <= 0:
-                    return False  # `_expire_head` sees to it that it goes on
-                self._drop_first(backing)
+            if self.expiring and expiry.is_overdue(self, backing):
+                if self.drops_left <= 0:
+                    return False  # `expiry.expire_head` sees to it that it goes on
+                expiry.drop_first(self, backing)
                 continue
             waiting = level.waiting
             consumer = waiting[0]
@@ -467,49 +500,8 @@ class Queue(Destination):
 
     def _drop_excess(self) -> None:
         if not length_limit.refuses(self.settings) and not length_limit.drop_excess(self, DROPS_AT_ONCE):
-            self._go_on_later()
+            self.go_on_later()
 
-    def _go_on_later(self) -> None:
+    def go_on_later(self) -> None:
         """There is more to drop, but others have their turn before, clients too; and the disk, if it can't follow."""
-        self._head_timer.set(self.vhost.timers.time_ms + (BACKED_UP_DELAY if self.store.backed_up() else 0))
-
-    def _is_overdue(self, backing: BackingQueue) -> bool:
-        """Whether the head expired before this tick: what came in this tick is delivered even if its TTL is 0."""
-        first = backing.first()
-        return first is not None and expiry.deadline(first, self.settings.message_ttl) < self.vhost.timers.time_ms
-
-    def _has_expired(self, backing: BackingQueue) -> bool:
-        first = backing.first()
-        return first is not None and expiry.deadline(first, self.settings.message_ttl) <= self.vhost.timers.time_ms
-
-    def _drop_first(self, backing: BackingQueue) -> None:
-        self._drops_left -= 1
-        message, position, _ = backing.take()
-        self.drop(message, position, EXPIRED)
-
-    def _drop_expired_page(self, backing: BackingQueue) -> bool:
-        """Drop a page of the backlog that nobody wants to read any more, no dead letter exchange either."""
-        if self.settings.dead_letter_exchange is not None:
-            return False
-        self._drops_left -= PAGE_OF_DROPS
-        return backing.drop_expired_page(self.settings.message_ttl, self.vhost.timers.time_ms)
-
-    def _expire_head(self) -> None:
-        """Drop what has expired at the head, and see to it that the next one is dropped in time."""
-        while self._drops_left > 0:
-            backing = self.in_turn()
-            if self._has_expired(backing):
-                self._drop_first(backing)
-                continue
-            first = backing.first()
-            if first is not None:
-                self._head_timer.set(expiry.deadline(first, self.settings.message_ttl))
-                return
-            if not self._has_backlog(backing):
-                return
-            if self._drop_expired_page(backing):
-                continue
-            backing.fill_window()
-            if not backing.ready:
-                return  # it is being read, and touches the queue when it was
-        self._go_on_later()
+        self.head_timer.set(self.vhost.timers.time_ms + (BACKED_UP_DELAY if self.store.backed_up() else 0))

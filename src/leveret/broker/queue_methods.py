@@ -27,10 +27,9 @@ from leveret.amqp.reply_codes import (
     HardError,
     SoftError,
 )
-from leveret.broker.arguments import check_equivalent_arguments
 from leveret.broker.channel import Channel
 from leveret.broker.direct_reply_to import REPLY_TO
-from leveret.broker.exchange_methods import bind, check_binding, check_not_default, exchange_to_bind, flag, unbind
+from leveret.broker.exchange_methods import bind, check_binding, check_not_default, exchange_to_bind, unbind
 from leveret.broker.limits import check_queue
 from leveret.broker.permissions import CONFIGURE, EXCHANGE, QUEUE, READ, WRITE, check_access, check_any_access
 from leveret.broker.queue import Queue
@@ -42,6 +41,7 @@ from leveret.broker.queue_arguments import (
     compared_arguments,
     is_quorum,
 )
+from leveret.broker.redeclaring import QUEUE_TYPE, RELAXED, check_redeclared, flag
 from leveret.broker.vhost import VirtualHost, check_exclusive_access, check_name_not_reserved, locked
 
 
@@ -55,8 +55,9 @@ def handle(channel: Channel, method: Method) -> None:
         check_not_default(method.exchange)
         key = binding_key(method.queue, method.routing_key, name)
         check_binding(channel.connection, QUEUE, name, method.exchange, key)
+        source = exchange_to_bind(vhost, method.exchange)  # of two that are missing, RabbitMQ names the exchange
         queue = named_queue(channel, vhost, name, bindable=True)
-        bind(vhost, exchange_to_bind(vhost, method.exchange), queue, key, method.arguments)
+        bind(vhost, source, queue, key, method.arguments)
         if not method.nowait:
             channel.send(QueueBindOk())
     elif isinstance(method, QueueUnbind):
@@ -196,17 +197,18 @@ def check_equivalent(channel: Channel, vhost: VirtualHost, queue: Queue, method:
     if method.exclusive != (queue.owner is not None):
         raise locked(queue, vhost)
     check_exclusive_access(queue, channel.connection, vhost)
+    mode = channel.connection.broker.redeclare
     what = f"queue '{queue.name}' in vhost '{vhost.name}'"
-    for name, current, received in (
-        ("durable", queue.durable, durable),
-        ("auto_delete", queue.auto_delete, method.auto_delete),
-    ):
-        if current != received:
-            raise SoftError(
-                PRECONDITION_FAILED,
-                f"inequivalent arg '{name}' for {what}: received '{flag(received)}' but current is '{flag(current)}'",
-            )
-    check_equivalent_arguments(queue.arguments, method.arguments, compared_arguments(queue.arguments), what)
+    compared = compared_arguments(queue.arguments)
+    if mode == RELAXED:
+        check_queue_arguments(method.arguments, what)
+    elif mode == QUEUE_TYPE and queue.is_quorum and not is_quorum(method.arguments):
+        compared = tuple([name for name in compared if name != "x-queue-type"])
+    properties = [
+        flag("durable", queue.durable, durable, queue.durable),
+        flag("auto_delete", queue.auto_delete, method.auto_delete, not queue.auto_delete),
+    ]
+    check_redeclared(mode, queue, properties, (queue.arguments, method.arguments), compared, what)
 
 
 def delete(channel: Channel, vhost: VirtualHost, method: QueueDelete) -> int:

@@ -15,6 +15,7 @@ from leveret.amqp.methods import (
 )
 from leveret.amqp.reply_codes import COMMAND_INVALID, PRECONDITION_FAILED, HardError, SoftError
 from leveret.broker.channel import Channel
+from leveret.broker.deduplication import withdraw
 from leveret.broker.publishing import enqueue_routed, return_message
 from leveret.broker.settlement import settle
 from leveret.broker.transaction import Transaction
@@ -58,13 +59,17 @@ def commit(channel: Channel) -> None:
         for publication in transaction.publications:
             found = [vhost.find_queue(name) for name in publication.queue_names]
             queues = [queue for queue in found if queue is not None]
+            queues += [queue for queue in publication.delay_queues if not queue.deleted]
             publication.message.time = vhost.timers.time_ms
             if not enqueue_routed(store, publication.message, queues):
                 complete = False
-            if publication.mandatory and not queues:
-                return_message(channel, publication.message)
-            elif not queues:
-                channel.traffic.drop_unroutable += 1
+                withdraw(publication.admissions)
+            if not queues:
+                withdraw(publication.admissions)
+                if publication.mandatory:
+                    return_message(channel, publication.message)
+                else:
+                    channel.traffic.drop_unroutable += 1
         for settlement in transaction.settlements:
             settle(settlement.delivery, settlement.outcome)
     finally:
@@ -79,4 +84,5 @@ def rollback(channel: Channel) -> None:
     if channel.transaction is None:
         raise SoftError(PRECONDITION_FAILED, "channel is not transactional")
     channel.restore_settlements()
+    channel.transaction.abandon()
     channel.transaction = Transaction()

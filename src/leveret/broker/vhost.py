@@ -16,6 +16,9 @@ from leveret.amqp.properties import BasicProperties
 from leveret.amqp.reply_codes import ACCESS_REFUSED, NOT_FOUND, RESOURCE_LOCKED, SoftError
 from leveret.broker.binding import Binding, Destination
 from leveret.broker.dead_letter import DeadLetters
+from leveret.broker.deduplication import Admission
+from leveret.broker.delay import delay_of
+from leveret.broker.delay_queue import DelayQueue
 from leveret.broker.durability import Store
 from leveret.broker.exchange.base import Exchange
 from leveret.broker.exchange.direct import DirectExchange
@@ -118,6 +121,15 @@ class VirtualHost:
         """A queue of this virtual host that stands in no listing yet."""
         return Queue(self, name, durable, auto_delete, owner, arguments, self.store.new_queue_id())
 
+    def delay_queue(self, exchange: Exchange) -> DelayQueue:
+        """The queue in which an exchange keeps what it delays."""
+        queue = exchange.delay_queue
+        if queue is None:
+            queue = exchange.delay_queue = DelayQueue(self, exchange, self.store.new_queue_id())
+            if queue.durable:
+                self.store.queue_added(self.name, queue)
+        return queue
+
     def add_queue(self, queue: Queue) -> None:
         """A new queue, of a name that is free."""
         self.policies.apply_to_queue(queue)
@@ -187,6 +199,9 @@ class VirtualHost:
         del self.exchanges[exchange.name]
         if exchange.durable:
             self.store.exchange_deleted(self.name, exchange)
+        if exchange.delay_queue is not None:
+            exchange.delay_queue.end()
+            self._drop_messages(exchange.delay_queue)
         for binding in list(exchange.bindings.values()):
             exchange.unbind(binding.identity)
         return list(exchange.bindings_to)
@@ -206,18 +221,25 @@ class VirtualHost:
         for consumer in list(queue.consumers):
             queue.remove_consumer(consumer)
             consumer.channel.consumer_cancelled_by_server(consumer)
+        self._drop_messages(queue)
+        return count
+
+    def _drop_messages(self, queue: Queue) -> None:
+        """A queue was deleted: its messages go when that is on disk, if it has to be."""
         if queue.durable:
             self.store.queue_deleted(self.name, queue)
         else:
             queue.bury()
-        return count
 
     def end(self) -> list[Queue]:
         """The virtual host is deleted, and nobody has it open any more. Gives its durable queues, to be buried."""
-        durable: list[Queue] = []
+        queues: list[Queue] = list(self.queues.values())
         for exchange in self.exchanges.values():
             exchange.deleted = True
-        for queue in self.queues.values():
+            if exchange.delay_queue is not None:
+                queues.append(exchange.delay_queue)
+        durable: list[Queue] = []
+        for queue in queues:
             queue.end()
             if queue.durable:
                 durable.append(queue)
@@ -239,12 +261,14 @@ class VirtualHost:
         routing_keys: list[str],
         properties: BasicProperties,
         message: Message | None = None,
+        admissions: list[Admission] | None = None,
     ) -> tuple[list[Queue], bool]:
         """The queues a message goes to, each once, and whether more than its routing key was asked on the way.
 
-        An exchange that matches nothing passes the message to its alternate exchange; exchanges bound to exchanges are
-        followed, each visited once, so that cycles end. An exchange that remembers its messages is told of this one;
-        without a message, no message is on its way and the route is only looked for.
+        An exchange that delays the message leaves it to its delay queue. One that matches nothing passes it to its
+        alternate exchange; exchanges bound to exchanges are followed, each visited once, so that cycles end. An
+        exchange that remembers its messages is told of this one; without a message, no message is on its way and the
+        route is only looked for. One that drops duplicates does so if there is a list for those that it lets pass.
         """
         queues: dict[Queue, None] = {}
         visited: dict[Exchange, None] = {exchange: None}
@@ -252,8 +276,13 @@ class VirtualHost:
         each_message = False
         while to_visit:
             current = to_visit.pop()
-            if current.routes_each_message:
+            if current.routes_each_message or current.delays:
                 each_message = True
+                if admissions is not None and not self._admits(current, properties, admissions):
+                    continue
+                if message is not None and current.delays and delay_of(properties) > 0:
+                    queues[self.delay_queue(current)] = None
+                    continue
                 if message is not None:
                     current.remember(message, properties)
             for destination in self._matches(current, routing_keys, properties):
@@ -263,6 +292,18 @@ class VirtualHost:
                     visited[destination] = None
                     to_visit.append(destination)
         return list(queues), each_message
+
+    def _admits(self, exchange: Exchange, properties: BasicProperties, admissions: list[Admission]) -> bool:
+        """Whether a message is no duplicate; what remembers it is added to the list."""
+        identifiers = exchange.identifiers
+        identity = None if identifiers is None else identifiers.identity(properties.headers)
+        if identifiers is None or identity is None:
+            return True
+        if identifiers.knows(identity, self.timers.time_ms):
+            return False
+        identifiers.remember(identity, self.timers.time_ms)
+        admissions.append(Admission(identifiers, identity))
+        return True
 
     def _matches(self, exchange: Exchange, routing_keys: list[str], properties: BasicProperties) -> list[Destination]:
         found: list[Destination] = []

@@ -306,6 +306,15 @@ COMMANDS: Final = {
             options=("idempotent",),
             most=1,
         ),
+        Command(
+            "peek",
+            "Shows the message at a position of a queue, and leaves it there",
+            "[--vhost <vhost>] <queue> <position>",
+            ("Peeking at queue {queue} at position {position} ...",),
+            options=(),
+            formatters=("pretty_table", "table", "json"),
+            words=("queue", "position"),
+        ),
         *POLICY_COMMANDS,
         *LIMIT_COMMANDS,
         *PARAMETER_COMMANDS,
@@ -321,6 +330,8 @@ WORDS: Final = {
     "pattern": "regular expression pattern that will be used to match queues and exchanges",
     "definition": "what is set, must be a valid JSON document",
     "username": "the user's name",
+    "queue": "name of the queue",
+    "position": "position in the queue, starts at 1",
     "limit_type": "must be max-connections or max-channels, or all",
 }
 

@@ -17,6 +17,7 @@ from leveret.cli import DEFAULT_DATA_DIR
 from leveret.server.limits import parse_memory_limit, parse_size
 
 LOG_LEVELS = ("debug", "info", "warning", "error", "none")
+REDECLARE = ("strict", "queue-type", "relaxed")  # as `broker.redeclaring` has them
 DAY = 24 * 60 * 60 * 1000  # milliseconds
 LIMITS = (  # of the node, by their names in rabbitmq.conf
     ("connection_max", -1, "how many connections may be open"),
@@ -72,6 +73,13 @@ def parser() -> OneLineParser:
         help="don't load definitions again that were the last to be loaded",
     )
     add_limits(serve)
+    serve.add_argument(
+        "--redeclare",
+        choices=REDECLARE,
+        default=REDECLARE[0],
+        help="what to do when a queue or exchange is declared again otherwise: refuse it; refuse it, but take a quorum "
+        "queue for a classic one; or keep what is there, log it once, and say ok (default: strict)",
+    )
     serve.add_argument("--log-level", choices=LOG_LEVELS, default="info", help="what to log (default: info)")
     check = commands.add_parser("check", help="verify the data folder of a stopped broker, and say what it holds")
     check.add_argument("data_dir", type=Path, metavar="DATA_DIR", help="the data folder; nothing in it is changed")
@@ -232,6 +240,7 @@ def run_server(arguments: argparse.Namespace) -> int:
         segment_size=arguments.segment_size,
         load_definitions=arguments.load_definitions,
         skip_if_unchanged=arguments.skip_if_unchanged,
+        redeclare=arguments.redeclare,
         limits=NodeLimits(**{name: getattr(arguments, name) for name, _, _ in LIMITS}),
     )
     try:

@@ -27,6 +27,7 @@ from leveret.cli.ctl_commands import COMMANDS, DEFINITIONS_COMMANDS, Command, co
 from leveret.cli.ctl_definitions import export_definitions, import_definitions
 from leveret.cli.ctl_options import SOMEWHERE, Options, UsageError, split
 from leveret.cli.ctl_output import write
+from leveret.cli.ctl_peek import show_message
 from leveret.cli.formatters import Row, json_text, lines
 from leveret.cli.status_report import status_report
 from leveret.management.columns import COLUMNS, DEFAULT_COLUMNS, unsupported
@@ -68,6 +69,8 @@ def run(arguments: Sequence[str]) -> int:
             )
         if command.name == "status":
             return show_status(options)
+        if command.name == "peek":
+            return show_message(command, options, words[1:])
         return stop(options) if command.name == "stop" else change(command, options, words[1:])
     except TimeoutError:
         raise ControlFailure(

@@ -25,6 +25,7 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
         "exclusive_consumer_tag",
         "messages_ready",
         "messages_unacknowledged",
+        "messages_delayed",
         "messages",
         "messages_ready_ram",
         "messages_unacknowledged_ram",
@@ -52,7 +53,7 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
         "members",
         "online",
     ),
-    "exchanges": ("name", "type", "durable", "auto_delete", "internal", "arguments", "policy"),
+    "exchanges": ("name", "type", "durable", "auto_delete", "internal", "arguments", "policy", "messages_delayed"),
     "bindings": ("source_name", "source_kind", "destination_name", "destination_kind", "routing_key", "arguments"),
     "connections": (
         "pid",

@@ -213,12 +213,18 @@ def consumer_capacity(queue: Queue) -> int | float:
 
 def total_bytes(queue: Queue) -> int:
     """Octets of the bodies that the queue holds, ready and out."""
-    return int(queue.ready_octets() + queue.unacked_bytes)
+    octets = int(queue.ready_octets() + queue.unacked_bytes)
+    return octets if queue.retries is None else octets + queue.retries.octets()
 
 
 def total_messages(queue: Queue) -> int:
     """Messages that the queue holds, ready and out."""
-    return queue.ready_count() + int(queue.unacked)
+    return queue.ready_count() + int(queue.unacked) + delayed(queue)
+
+
+def delayed(queue: Queue) -> int:
+    """Messages that came back and wait for another try."""
+    return 0 if queue.retries is None else queue.retries.count()
 
 
 def activity(consumer: Consumer) -> str:
@@ -266,6 +272,7 @@ QUEUES: Final[dict[str, Callable[[Queue, Broker], Value]]] = {
     ),
     "messages_ready": lambda queue, broker: queue.ready_count(),
     "messages_unacknowledged": lambda queue, broker: int(queue.unacked),
+    "messages_delayed": lambda queue, broker: delayed(queue),
     "messages": lambda queue, broker: total_messages(queue),
     "messages_ready_ram": lambda queue, broker: queue.ready_count(),
     "messages_unacknowledged_ram": lambda queue, broker: int(queue.unacked),
@@ -302,6 +309,9 @@ EXCHANGES: Final[dict[str, Callable[[Exchange, Broker], Value]]] = {
     "internal": lambda exchange, broker: exchange.internal,
     "arguments": lambda exchange, broker: exchange.arguments,
     "policy": lambda exchange, broker: name_of(exchange.policy),
+    "messages_delayed": lambda exchange, broker: (
+        0 if exchange.delay_queue is None else exchange.delay_queue.ready_count()
+    ),
 }
 
 BINDINGS: Final[dict[str, Callable[[Binding, Broker], Value]]] = {

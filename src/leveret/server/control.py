@@ -4,8 +4,9 @@ It is a Unix socket in the data folder. Who may open it controls the broker, so 
 moment it is there, and where the system tells who is at the other end (Linux), only that user and root are answered.
 
 A request is one line with a JSON object: `{"command": "list_queues", "vhost": "/", "columns": ["name"]}`. The answer is
-one line too: `{"columns": [...], "rows": [[...], ...]}`, `{"status": {...}}`, `{"stopping": {...}}`, `{"done": {...}}`
-of a change (`control_changes`, `control_parameters`), `{"definitions": {...}}` (`control_definitions`), or
+one line too: `{"columns": [...], "rows": [[...], ...]}`, `{"status": {...}}`, `{"message": [[key, type, value], ...]}`
+of a queue that is peeked at, `{"stopping": {...}}`, `{"done": {...}}` of a change (`control_changes`,
+`control_parameters`), `{"definitions": {...}}` (`control_definitions`), or
 `{"error": {"kind": "...", "text": "..."}}`. A field table stands in a row as RabbitMQ's tools show it in JSON:
 `[[key, type, value], ...]`, and the definition of policies as `[[key, value], ...]`.
 
@@ -36,11 +37,13 @@ from typing import Final
 
 from leveret.amqp.field_table import TYPE_NAMES, FieldValue, Table
 from leveret.broker.broker import Broker
+from leveret.broker.peeking import Damaged, peek
 from leveret.management.columns import DEFAULT_COLUMNS, unsupported
 from leveret.management.control_socket import NAME, REQUEST_LIMIT, AddressTooLong, address
 from leveret.management.listings import LISTINGS, Value
+from leveret.management.peeking import described
 from leveret.management.status import node_status
-from leveret.server.control_changes import SLICE, BadRequest, ChangeRefused, Changes, no_such_vhost
+from leveret.server.control_changes import SLICE, BadRequest, ChangeRefused, Changes, no_such_vhost, text_of
 from leveret.server.control_definitions import export_definitions, import_definitions, octets_behind
 from leveret.server.control_parameters import ParameterChanges
 
@@ -227,6 +230,8 @@ class ControlServer:
             raise BadRequest("a request needs a command")
         if command == "status":
             await send(sock, {"status": node_status(self.broker, self.data_dir, self._listeners)})
+        elif command == "peek":
+            await send(sock, {"message": self._peek(request)})
         elif command == "stop":
             self._stoppers.append(sock)
             log.info("asked to stop by leveretctl")
@@ -245,6 +250,24 @@ class ControlServer:
             await send(sock, {"done": {"node": self.broker.node}})
         else:
             raise BadRequest(f"unknown command {command[:64]!r}")
+
+    def _peek(self, request: dict[str, object]) -> list[list[object]]:
+        """The message at a position of a queue."""
+        vhost_name, position = text_of(request, "vhost"), request.get("position")
+        if not isinstance(position, int) or isinstance(position, bool) or position < 1:
+            raise BadRequest("position is a positive integer")
+        vhost = self.broker.vhosts.get(vhost_name)
+        queue = None if vhost is None else vhost.queues.get(text_of(request, "queue"))
+        if queue is None:
+            raise ChangeRefused(f"Target queue was not found in virtual host '{vhost_name}'")
+        self._begin_tick()  # what was being read for the queue may have to be waited for
+        try:
+            peeked = peek(queue, position)
+        except Damaged:
+            raise ChangeRefused("The message at that position is damaged") from None
+        if peeked is None:
+            raise ChangeRefused("Target queue does not have a message at that position")
+        return typed_table(dict(described(peeked)))
 
     async def _list(self, sock: socket.socket, kind: str, request: dict[str, object]) -> None:
         vhost = request.get("vhost", "/")

@@ -22,6 +22,7 @@ from typing import Final
 from leveret import __version__
 from leveret.broker.broker import Broker
 from leveret.broker.limits import NodeLimits
+from leveret.broker.redeclaring import STRICT
 from leveret.broker.users import Defaults
 from leveret.build import description
 from leveret.management.definitions.loading import CannotLoad, load_definitions
@@ -55,6 +56,7 @@ class Configuration:
     disk_free_limit: int | None = None  # octets; None takes the default
     sync: str = "always"  # or never, or interval=MS
     segment_size: int = SEGMENT_SIZE  # octets
+    redeclare: str = STRICT
     limits: NodeLimits = field(default_factory=NodeLimits)
     management_port: int | None = None  # of the HTTP API, on the hosts of `bind`; None for no API
     load_definitions: Path | None = None  # a file, or a folder of files, in RabbitMQ's JSON
@@ -72,7 +74,8 @@ async def serve(configuration: Configuration) -> None:
         configuration.data_dir, configuration.ephemeral, configuration.sync, configuration.segment_size, loop, defaults
     )
     node = f"leveret@{socket.gethostname()}"
-    broker = Broker(__version__, node, time.time, os.urandom, storage.store, configuration.limits, defaults)
+    rules = configuration.limits, configuration.redeclare
+    broker = Broker(__version__, node, time.time, os.urandom, storage.store, *rules, defaults)
     tick = Tick(broker, loop, most_clients())
     broker.slow_work = WorkInThreads(tick)
     storage.restore(broker, tick)

@@ -14,6 +14,8 @@ from leveret.broker.binding import Binding
 from leveret.broker.broker import Broker
 from leveret.broker.channel import Channel
 from leveret.broker.connection import Connection
+from leveret.broker.deduplication import QueueIdentifiers
+from leveret.broker.delay_queue import DelayQueue
 from leveret.broker.durability import NOT_STORED, PENDING, Store
 from leveret.broker.exchange.base import Exchange
 from leveret.broker.message import Message
@@ -32,7 +34,7 @@ from leveret.store.files import Files
 from leveret.store.loaded_definitions import LoadedDefinitions
 from leveret.store.log import MessageLog
 from leveret.store.reader import LogReader, ReadAhead, places_of
-from leveret.store.recovery import Recovery
+from leveret.store.recovery import RecoveredDelays, Recovery
 from leveret.store.restoration import first_definitions, restore_definitions
 from leveret.store.segment import SEGMENT_SIZE
 from leveret.store.segment_files import SegmentFiles
@@ -120,20 +122,39 @@ class LocalStore(Store):
         if self._sync_interval > 0:
             broker.timers.after(self._sync_interval, self._sync_again)
         queues = restore_definitions(broker, self.loaded)
-        recovery = Recovery(self.segment_files, set(queues), True)
+        delay_queues = {queue_id for queue_id, queue in queues.items() if queue.is_delay_queue}
+        recovery = Recovery(self.segment_files, set(queues), True, delay_queues)
         recovery.run()
         self._next_queue_id = max(self._next_queue_id, recovery.highest_queue_id + 1)
         for segment in recovery.segments.values():
             self._log.adopt(segment)
         for (queue_id, priority), found in recovery.queues.items():
             queue = queues[queue_id]
+            if isinstance(queue, DelayQueue) and isinstance(found, RecoveredDelays):
+                queue.delayed.restore_delayed(found.entries.getvalue(), found.octets, found.positions)
+                queue.touch()
+                continue
             backing = queue.level(priority)
             backing.restore(found.backlog, found.next_position, found.redelivered, found.octets)
             queue.expiring = queue.expiring or found.expires
         for queue in queues.values():
+            if queue.identifiers is not None:
+                self._restore_identifiers(queue, queue.identifiers)
             queue.apply(queue.settings)  # also to what was restored, and from now on
         self._log.begin(recovery.next_number)
         return recovery
+
+    def _restore_identifiers(self, queue: Queue, identifiers: QueueIdentifiers) -> None:
+        """A queue that drops duplicates knows what it has: its messages are read, once."""
+        for level in queue.levels:
+            position = level.head
+            for page in [] if level.backlog is None else level.backlog.pages_of_places():
+                for place in places_of(page):
+                    message = self._loop_reader.message(place)
+                    if message is not None:
+                        identifiers.restored(message, position)
+                    position += 1
+        self._loop_reader.forget()
 
     def _copy_sparse(self) -> None:
         if self._broker is not None:
@@ -208,6 +229,12 @@ class LocalStore(Store):
             self._failed(error)
             raise
         job.done()
+
+    def read_place(self, place: i64) -> Message | None:
+        place = self._log.resolve(place)
+        message = None if place == NOT_STORED else self._loop_reader.message(place)
+        self._loop_reader.forget()
+        return message
 
     def finish_reading(self, queue: BackingQueue) -> None:
         job = self._reading.get(queue)

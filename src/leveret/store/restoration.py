@@ -7,7 +7,8 @@ from typing import Final
 
 from leveret.broker.binding import Binding, Destination
 from leveret.broker.broker import DEFAULT_DESCRIPTION, Broker
-from leveret.broker.exchange.types import TYPES, make_exchange
+from leveret.broker.delay_queue import NAME_PREFIX, DelayQueue
+from leveret.broker.exchange.types import is_known, make_exchange
 from leveret.broker.parameters import CLUSTER_ID, new_cluster_id
 from leveret.broker.passwords import SHA256, hashed
 from leveret.broker.permissions import EVERYTHING, Permission
@@ -16,7 +17,7 @@ from leveret.broker.queue import Queue
 from leveret.broker.users import Defaults, User
 from leveret.broker.vhost import VirtualHost
 from leveret.store.definition_changes import Changes
-from leveret.store.loaded_definitions import BindingDefinition, LoadedDefinitions
+from leveret.store.loaded_definitions import BindingDefinition, LoadedDefinitions, QueueDefinition
 
 log: Final = logging.getLogger("leveret.store")
 
@@ -45,7 +46,7 @@ def restore_definitions(broker: Broker, loaded: LoadedDefinitions) -> dict[int, 
     broker.parameters.restore(loaded.parameters, loaded.global_parameters)
     for exchange in loaded.exchanges:
         vhost = broker.vhosts[exchange.vhost]
-        if exchange.type_name not in TYPES:
+        if not is_known(exchange.type_name):
             log.error("exchange '%s' is of unknown type '%s' and left out", exchange.name, exchange.type_name)
             continue
         vhost.exchanges[exchange.name] = make_exchange(
@@ -54,6 +55,9 @@ def restore_definitions(broker: Broker, loaded: LoadedDefinitions) -> dict[int, 
     queues: dict[int, Queue] = {}
     for definition in loaded.queues:
         vhost = broker.vhosts[definition.vhost]
+        if definition.name.startswith(NAME_PREFIX):
+            restore_delay_queue(vhost, definition, queues)
+            continue
         queue = Queue(vhost, definition.name, True, definition.auto_delete, None, definition.arguments, definition.id)
         vhost.queues[queue.name] = queue
         queues[definition.id] = queue
@@ -62,6 +66,16 @@ def restore_definitions(broker: Broker, loaded: LoadedDefinitions) -> dict[int, 
     restore_policies(broker, loaded)
     restore_limits(broker, loaded)
     return queues
+
+
+def restore_delay_queue(vhost: VirtualHost, definition: QueueDefinition, queues: dict[int, Queue]) -> None:
+    """Give an exchange its delay queue again; without the exchange it is left out."""
+    exchange = vhost.exchanges.get(definition.name.removeprefix(NAME_PREFIX))
+    if exchange is None:
+        log.error("the delayed messages in '%s' are left out: their exchange is gone", definition.name)
+    else:
+        exchange.delay_queue = DelayQueue(vhost, exchange, definition.id)
+        queues[definition.id] = exchange.delay_queue
 
 
 def restore_binding(vhost: VirtualHost, binding: BindingDefinition) -> None:

@@ -1,0 +1,69 @@
+"""The command peek of leveretctl: one message of a queue, as `rabbitmq-queues peek` shows it.
+
+RabbitMQ prints a body, or a list of headers, that is no text in forms that can't always be told apart or read, and its
+JSON ends in a stack trace there. Here such are Erlang terms, and in JSON a body is text however it came.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from leveret.cli.control_client import SOFTWARE, UNAVAILABLE, ControlClient, ControlFailure
+from leveret.cli.ctl_changes import ask
+from leveret.cli.ctl_commands import Command
+from leveret.cli.ctl_options import Options, UsageError
+from leveret.cli.ctl_output import write
+from leveret.cli.formatters import Cell, Row, binary, erlang, fields, json_field, json_text, lines
+
+POSITION: Final = re.compile(r"\+?0*[1-9][0-9]{0,17}", re.ASCII)
+COLUMNS: Final = ["keys", "values"]
+ROUTING_KEYS: Final = "routing_keys"
+
+
+def show_message(command: Command, options: Options, words: list[str]) -> int:
+    """Print what is at a position. Raises UsageError, ControlFailure."""
+    queue, position = words
+    if not POSITION.fullmatch(position):
+        raise UsageError('"position value must be a positive integer"', command)
+    request: dict[str, object] = {
+        "command": command.name, "vhost": options.vhost, "queue": queue, "position": int(position),
+    }  # fmt: skip
+    banner = [line.format(queue=queue, position=position) for line in command.banner] if options.banner else []
+    with ControlClient(options.data_dir, options.timeout) as client:
+        try:
+            message = ask(client, request, banner).get("message")
+        except ControlFailure as failure:
+            if options.formatter == "json" and failure.is_refusal:
+                answer = json_text({"message": str(failure), "result": "error"})
+                raise ControlFailure(UNAVAILABLE, answer, "") from None
+            raise
+    if not isinstance(message, list):
+        raise ControlFailure(SOFTWARE, "the broker's answer is not understood")
+    if options.formatter == "json":
+        shown = {str(field[0]): in_json(field) for field in sorted(message)}
+        write([json_text({"message": shown, "result": "ok"})])
+    else:
+        rows: list[Row] = [[field[0], in_text(field)] for field in message]
+        write(lines(options.formatter, COLUMNS, rows, options.headers and not options.silent))
+    return 0
+
+
+def in_json(field: list[Cell]) -> object:
+    """The value of a key; routing keys are texts."""
+    if field[0] == ROUTING_KEYS:
+        return [element[-1] for element in fields(field[2])]
+    return json_field(field)[-1]
+
+
+def in_text(field: list[Cell]) -> str:
+    """The value of a key, on one line."""
+    key, kind, value = field
+    if key == ROUTING_KEYS:
+        return ", ".join(readable(str(element[-1])) for element in fields(value))
+    return readable(value) if isinstance(value, str) else erlang(kind, value)
+
+
+def readable(text: str) -> str:
+    """A text as it is, or as an Erlang binary if it can't be shown on one line."""
+    return text if text.isprintable() else binary(text)
