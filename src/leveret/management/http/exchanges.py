@@ -27,11 +27,17 @@ class Placed:
         self.exchange: Final = exchange
 
 
+def messages_delayed(exchange: Exchange) -> object:
+    """How many messages an exchange holds back, absent for one that never did."""
+    return ABSENT if exchange.delay_queue is None else exchange.delay_queue.ready_count()
+
+
 COLUMNS: Final[ListColumns[Placed]] = {
     "arguments": lambda item, broker: plain_table(item.exchange.arguments),
     "auto_delete": lambda item, broker: item.exchange.auto_delete,
     "durable": lambda item, broker: item.exchange.durable,
     "internal": lambda item, broker: item.exchange.internal,
+    "messages_delayed": lambda item, broker: messages_delayed(item.exchange),
     "name": lambda item, broker: item.exchange.name,
     "policy": lambda item, broker: ABSENT if item.exchange.policy is None else item.exchange.policy.name,
     "type": lambda item, broker: item.exchange.type_name,

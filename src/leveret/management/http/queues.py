@@ -86,6 +86,9 @@ FULL: Final[ListColumns[Queue]] = {
     **BASIC,
     **{name: LISTED[name] for name in UNCHANGED},
     "effective_policy_definition": lambda queue, broker: policies_of(queue),
+    "messages_delayed": lambda queue, broker: (
+        ABSENT if queue.retries is None else LISTED["messages_delayed"](queue, broker)
+    ),
     "owner_pid_details": lambda queue, broker: owner_of(queue),
     "single_active_consumer_tag": lambda queue, broker: active_tag(queue),
 }
