@@ -538,10 +538,13 @@ def test_newer_definitions(folder: Path) -> None:
     assert refusal(folder) == f"{path} has format 9, made by a later version of Leveret; this one knows 3"
 
 
+SINCE_THE_THIRD_FORMAT = ("users", "permissions", "topic_permissions", "parameters", "global_parameters")
+
+
 def test_definitions_of_an_earlier_format_are_checked_as_they_are(folder: Path) -> None:
     path = folder / "definitions.sqlite"
     with sqlite3.connect(path) as database:
-        for table in ("policies", "vhost_limits", "user_limits", "users", "permissions", "topic_permissions"):
+        for table in ("policies", "vhost_limits", "user_limits", *SINCE_THE_THIRD_FORMAT):
             database.execute(f"DROP TABLE {table}")
         for column in ("description", "tags", "default_queue_type"):
             database.execute(f"ALTER TABLE vhosts DROP COLUMN {column}")

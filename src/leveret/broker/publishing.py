@@ -130,6 +130,13 @@ def for_commit(
     return Publication(message, list(names), delay_queues, mandatory, admissions)
 
 
+def count_publish(channel: Channel, route: Route, queues: list[Queue]) -> None:
+    """Count a message that was published, and its ways out of the exchange."""
+    channel.traffic.publish += 1
+    route.exchange.publish_in += 1
+    route.exchange.publish_out += len(queues)
+
+
 def take_in(channel: Channel, message: Message, queues: list[Queue], mandatory: bool) -> bool:
     """Put a message into its queues, and confirm or return it; False if it has none, or one of them refused it."""
     store = channel.connection.broker.store

@@ -76,6 +76,7 @@ class Queue(Destination):
         self.traffic: Final = Traffic()
         self.retries: DelayedRetries | None = None
         self.identifiers: Final = queue_identifiers(arguments)  # of what it has, if duplicates are to be dropped
+        self.traffic: Final = Traffic()
         self.unacked: i64 = 0
         self.unacked_bytes: i64 = 0
         self.consumers: Final[dict[Consumer, None]] = {}

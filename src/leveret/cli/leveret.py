@@ -241,6 +241,8 @@ def run_server(arguments: argparse.Namespace) -> int:
         load_definitions=arguments.load_definitions,
         skip_if_unchanged=arguments.skip_if_unchanged,
         redeclare=arguments.redeclare,
+        load_definitions=arguments.load_definitions,
+        skip_if_unchanged=arguments.skip_if_unchanged,
         limits=NodeLimits(**{name: getattr(arguments, name) for name, _, _ in LIMITS}),
     )
     try:

@@ -51,6 +51,8 @@ class Exchange(Destination):
         self.identifiers = exchange_identifiers(arguments)  # that came by, if duplicates are to be dropped
         if self.identifiers is not None:
             self.routes_each_message = True
+        self.publish_in: i64 = 0  # messages that were published to it
+        self.publish_out: i64 = 0  # and how many queues they went to, together
         self.apply({})
 
     def apply(self, definition: Mapping[str, str | int]) -> None:
