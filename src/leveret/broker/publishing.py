@@ -109,13 +109,6 @@ def publish_with_properties(channel: Channel, route: Route, content: bytes, flag
         withdraw(admissions)
 
 
-def count_publish(channel: Channel, route: Route, queues: list[Queue]) -> None:
-    """A message was published and goes to these queues."""
-    channel.traffic.publish += 1
-    route.exchange.publish_in += 1
-    route.exchange.publish_out += len(queues)
-
-
 def for_commit(
     message: Message, queues: list[Queue], keys: list[str], mandatory: bool, admissions: list[Admission] | None
 ) -> Publication:

@@ -73,7 +73,6 @@ class Queue(Destination):
         self.limited = False
         self.expiring = False  # whether any message may have a deadline
         self.counts: DeliveryCounts | None = None
-        self.traffic: Final = Traffic()
         self.retries: DelayedRetries | None = None
         self.identifiers: Final = queue_identifiers(arguments)  # of what it has, if duplicates are to be dropped
         self.traffic: Final = Traffic()

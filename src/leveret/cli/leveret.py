@@ -238,8 +238,6 @@ def run_server(arguments: argparse.Namespace) -> int:
         disk_free_limit=arguments.disk_free_limit,
         sync=arguments.sync,
         segment_size=arguments.segment_size,
-        load_definitions=arguments.load_definitions,
-        skip_if_unchanged=arguments.skip_if_unchanged,
         redeclare=arguments.redeclare,
         load_definitions=arguments.load_definitions,
         skip_if_unchanged=arguments.skip_if_unchanged,

@@ -5,8 +5,8 @@ moment it is there, and where the system tells who is at the other end (Linux), 
 
 A request is one line with a JSON object: `{"command": "list_queues", "vhost": "/", "columns": ["name"]}`. The answer is
 one line too: `{"columns": [...], "rows": [[...], ...]}`, `{"status": {...}}`, `{"message": [[key, type, value], ...]}`
-of a queue that is peeked at, `{"stopping": {...}}`, `{"done": {...}}` of a change (`control_changes`,
-`control_parameters`), `{"definitions": {...}}` (`control_definitions`), or
+of a queue that is peeked at, `{"stopping": {...}}`, `{"done": {...}}` of a change
+(`control_changes`, `control_parameters`), `{"definitions": {...}}` (`control_definitions`), or
 `{"error": {"kind": "...", "text": "..."}}`. A field table stands in a row as RabbitMQ's tools show it in JSON:
 `[[key, type, value], ...]`, and the definition of policies as `[[key, value], ...]`.
 

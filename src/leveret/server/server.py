@@ -74,8 +74,16 @@ async def serve(configuration: Configuration) -> None:
         configuration.data_dir, configuration.ephemeral, configuration.sync, configuration.segment_size, loop, defaults
     )
     node = f"leveret@{socket.gethostname()}"
-    rules = configuration.limits, configuration.redeclare
-    broker = Broker(__version__, node, time.time, os.urandom, storage.store, *rules, defaults)
+    broker = Broker(
+        __version__,
+        node,
+        time.time,
+        os.urandom,
+        storage.store,
+        configuration.limits,
+        configuration.redeclare,
+        defaults,
+    )
     tick = Tick(broker, loop, most_clients())
     broker.slow_work = WorkInThreads(tick)
     storage.restore(broker, tick)

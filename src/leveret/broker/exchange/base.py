@@ -44,8 +44,6 @@ class Exchange(Destination):
         self.alternate: str | None = None
         self.bindings: dict[tuple[str, str, str, bytes], Binding] = {}
         self.deleted = False
-        self.publish_in: i64 = 0  # messages that were published to it
-        self.publish_out: i64 = 0  # and how many queues they went to, together
         self.delays = False
         self.delay_queue: DelayQueue | None = None  # from the first message on that it delays
         self.identifiers = exchange_identifiers(arguments)  # that came by, if duplicates are to be dropped

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 from leveret.broker.broker import Broker
 from leveret.broker.channel import Channel
@@ -45,18 +45,6 @@ UNCHANGED: Final = (  # columns that leveretctl and the API show alike
 def state(channel: Channel, _broker: Broker) -> str:
     """What a channel is at."""
     return "closing" if channel.closing or channel.connection.state != RUNNING else "running"
-
-
-def statistics(channel: Channel, call: Call) -> dict[str, Any]:
-    """Rates and traffic of a channel."""
-    stats: dict[str, Any] = {}
-    message_stats = call.node.rates.message_stats(channel, call.query)
-    if message_stats is not None:
-        stats["message_stats"] = message_stats
-    idle_since = call.node.rates.idle_since(channel)
-    if idle_since is not None:
-        stats["idle_since"] = idle_since
-    return stats
 
 
 COLUMNS: Final[ListColumns[Channel]] = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 from leveret.amqp.methods import ExchangeDeclare, ExchangeDelete
 from leveret.broker import exchange_methods

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, Final
 
 from leveret.broker.broker import PRODUCT_VERSION
@@ -13,7 +13,6 @@ from leveret.broker.vhost import VirtualHost
 from leveret.management.http.access import is_monitor
 from leveret.management.http.call import Call
 from leveret.management.http.listeners import contexts, listeners
-from leveret.management.http.lists import check_ranges
 from leveret.management.http.resource import Resource
 from leveret.management.http.slices import in_chunks, in_slices
 from leveret.management.http.statistics import of_overview
@@ -44,7 +43,6 @@ async def overview(call: Call) -> object:
     vhosts = visible_vhosts(call)
     totals = object_totals(call, vhosts)
     messages = await message_totals(queue for vhost in vhosts for queue in list(vhost.queues.values()))
-    check_ranges(call.query)
     result: dict[str, Any] = {
         "management_version": PRODUCT_VERSION,
         "rates_mode": "basic",
@@ -68,20 +66,6 @@ async def overview(call: Call) -> object:
         result["listeners"] = listeners(call.node)
         result["contexts"] = contexts(call.node)
     return result
-
-
-def statistics(call: Call, vhosts: Sequence[VirtualHost], messages: dict[str, int]) -> dict[str, Any]:
-    """Rates and traffic of all that the user may see."""
-    rates, query = call.node.rates, call.query
-    ready, unacked = messages["messages_ready"], messages["messages_unacknowledged"]
-    if is_monitor(call.user):
-        message_stats = rates.message_stats(call.broker, query) or {}
-        totals = rates.lengths(call.broker, ready, unacked, query)
-    else:
-        message_stats = added_up([rates.message_stats(vhost, query) or {} for vhost in vhosts])
-        totals = added_up([rates.lengths(vhost, 0, 0, query) for vhost in vhosts])
-        totals.update(messages)
-    return {"message_stats": message_stats, "churn_rates": rates.churn(query), "queue_totals": totals}
 
 
 def visible_vhosts(call: Call) -> list[VirtualHost]:

@@ -68,19 +68,6 @@ def of_replicated(queue: Queue, broker: Broker, value: object) -> object:
     return ABSENT if node_of_replicated(queue, broker) is None else value
 
 
-def statistics(queue: Queue, call: Call) -> dict[str, Any]:
-    """Rates and traffic of a queue."""
-    rates, query = call.node.rates, call.query
-    stats = rates.lengths(queue, queue.ready_count(), int(queue.unacked), query)
-    message_stats = rates.message_stats(queue, query)
-    if message_stats is not None:
-        stats["message_stats"] = message_stats
-    idle_since = rates.idle_since(queue)
-    if idle_since is not None:
-        stats["idle_since"] = idle_since
-    return stats
-
-
 BASIC: Final[ListColumns[Queue]] = {
     "arguments": lambda queue, broker: plain_table(queue.arguments),
     "auto_delete": lambda queue, broker: queue.auto_delete,
@@ -154,9 +141,9 @@ def queue_of(call: Call) -> Queue:
 async def get_queue(call: Call) -> object:
     """One queue, with its consumers."""
     queue = queue_of(call)
-    row = wanted(call).row(queue, call)
+    row = wanted(call).row(queue, call.broker)
     if not call.is_set("disable_stats"):
-        row["consumer_details"] = [CONSUMERS.row(consumer, call) for consumer in list(queue.consumers)]
+        row["consumer_details"] = [CONSUMERS.row(consumer, call.broker) for consumer in list(queue.consumers)]
         row["deliveries"] = []  # by channel and by exchange, which RabbitMQ shows
         row["incoming"] = []  # with detailed rates alone
     return row

@@ -62,7 +62,7 @@ COLUMNS: Final[ListColumns[Counted]] = {
     **{name: statistic(name) for counter in (*DATA, *OF_LENGTHS) for name in (counter, f"{counter}_details")},
     "message_stats": statistic("message_stats"),
 }
-VHOSTS: Final = List(COLUMNS, ["name"], statistics=statistics)
+VHOSTS: Final = List(COLUMNS, ["name"])
 
 
 async def list_vhosts(call: Call) -> object:
