@@ -16,8 +16,9 @@ import socket
 import sys
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from leveret import __version__
 from leveret.broker.broker import Broker
@@ -25,9 +26,6 @@ from leveret.broker.limits import NodeLimits
 from leveret.broker.redeclaring import STRICT
 from leveret.broker.users import Defaults
 from leveret.build import description
-from leveret.management.definitions.loading import CannotLoad, load_definitions
-from leveret.management.node import Node
-from leveret.management.rates import Rates
 from leveret.server.alarms import DEFAULT_DISK_FREE_LIMIT, AlarmWatch
 from leveret.server.control import CannotControl, ControlServer
 from leveret.server.limits import most_clients
@@ -37,6 +35,9 @@ from leveret.server.slow_work import WorkInThreads
 from leveret.server.storage import CannotStart, open_storage
 from leveret.server.tick import Tick
 from leveret.store.segment import SEGMENT_SIZE
+
+if TYPE_CHECKING:
+    from leveret.management.node import Node
 
 log: Final = logging.getLogger("leveret")
 
@@ -102,16 +103,14 @@ async def serve(configuration: Configuration) -> None:
         log.info("listening on %s", url)
     watch.start()
     print(" ".join(["ready", listeners[0].url, *management.urls[:1]]), flush=True)
-    limits = configuration.memory_limit, disk_free_limit(configuration)
-    await management.serve(Node(broker, tick.begin, configuration.data_dir, urls, *limits, Rates(broker)))
+    management.serve(partial(managed_node, configuration, tick, urls))
     gc.freeze()  # what is there now stays: no need to look at it again and again
     await stopping.wait()
     log.info("stopping")
     watch.stop()
-    await management.close()
     for listener in listeners:
         listener.close()
-    await say_goodbye(tick)
+    await asyncio.gather(management.close(), say_goodbye(tick))
     await storage.close()
     if control is not None:
         await control.close()
@@ -121,6 +120,8 @@ async def load(configuration: Configuration, tick: Tick) -> None:
     """Load the definitions that the configuration names; they are on the disk when this returns. Raises CannotStart."""
     if configuration.load_definitions is None:
         return
+    from leveret.management.definitions.loading import CannotLoad, load_definitions  # most starts don't need it
+
     tick.begin()
     try:
         load_definitions(tick.broker, configuration.load_definitions, configuration.skip_if_unchanged)
@@ -155,6 +156,15 @@ def disk_free_limit(configuration: Configuration) -> int:
     if configuration.disk_free_limit is not None:
         return configuration.disk_free_limit
     return max(DEFAULT_DISK_FREE_LIMIT, 2 * configuration.segment_size)
+
+
+def managed_node(configuration: Configuration, tick: Tick, urls: list[str]) -> Node:
+    """What the HTTP API sees of this process."""
+    from leveret.management.node import Node  # these come late, as all of the HTTP API does
+    from leveret.management.rates import Rates
+
+    limits = configuration.memory_limit, disk_free_limit(configuration)
+    return Node(tick.broker, tick.begin, configuration.data_dir, urls, *limits, Rates(tick.broker))
 
 
 async def listen_for_management(configuration: Configuration) -> ManagementListeners:
