@@ -105,8 +105,9 @@ def test_a_slash_at_the_end_makes_no_difference(api: Api) -> None:
     assert api.get("/api/vhosts/?columns=name") == api.get("/api/vhosts?columns=name")
 
 
-def test_somebody_with_a_browser_lands_somewhere(leveret: BrokerProcess) -> None:
-    assert Api(leveret.http_port, None).call("GET", "/").status == 200
+@pytest.mark.parametrize("path", ["/", "/api", "/api/"])
+def test_somebody_with_a_browser_lands_somewhere(leveret: BrokerProcess, path: str) -> None:
+    assert Api(leveret.http_port, None).call("GET", path).status == 200
 
 
 # bodies
