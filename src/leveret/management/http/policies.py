@@ -58,7 +58,7 @@ class Policies:
         policy = self._find(call)
         if policy is None:
             raise object_not_found()
-        return POLICIES.row((call.argument("vhost"), policy), call)
+        return POLICIES.row((call.argument("vhost"), policy), call.broker)
 
     async def put(self, call: Call) -> None:
         """Set a policy."""
