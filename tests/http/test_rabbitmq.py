@@ -6,6 +6,7 @@ tests say so and are skipped.
 
 from __future__ import annotations
 
+import json
 import tempfile
 import time
 from collections.abc import Iterator
@@ -16,7 +17,8 @@ import pytest
 
 from tests.http.client import Api, part
 from tests.http.live import EXCHANGE, EXCLUSIVE, QUEUE, live_client
-from tests.http.story import Step, play
+from tests.http.story import JSON, Step, play
+from tests.http.test_definitions import SHOP
 from tests.http.test_stories import STORIES
 from tests.support.broker_process import BrokerProcess
 from tests.support.rabbitmq import rabbitmq, rabbitmq_server
@@ -25,7 +27,7 @@ pytestmark = [
     pytest.mark.skipif(rabbitmq_server() is None, reason="RabbitMQ is not installed"),
     pytest.mark.timeout(180),
 ]
-PLUGINS = ["rabbitmq_management"]
+PLUGINS = ["rabbitmq_management", "rabbitmq_consistent_hash_exchange"]
 STATISTICS = "collect_statistics_interval = 200\n"
 CHART = "&".join(f"{kind}_age=60&{kind}_incr=5" for kind in ("lengths", "msg_rates", "data_rates"))
 PATIENCE = 30.0  # seconds for RabbitMQ's statistics to say what is there
@@ -225,3 +227,32 @@ def test_the_shapes_are_alike(oracle: tuple[int, Api], api: Api, leveret: Broker
     theirs, ours = shapes(oracle[1], oracle[0]), shapes(api, leveret.port)
     found = [text for name in theirs for text in differences(theirs[name], ours[name], name)]
     assert not found, "\n".join(found)
+
+
+def test_rabbitmq_takes_our_definitions(oracle: tuple[int, Api], api: Api) -> None:
+    """What came from a RabbitMQ goes back to one, and is there what it was."""
+    assert api.call("POST", "/api/definitions", SHOP, JSON).status == 204
+    ours = api.get("/api/definitions")
+    assert oracle[1].call("POST", "/api/definitions", ours, JSON).status == 204
+    theirs = oracle[1].get("/api/definitions")
+    for category in ("queues", "exchanges", "bindings", "policies", "parameters", "permissions", "topic_permissions"):
+        found = [without_type(each) for each in theirs[category] if each["vhost"] == "shop/eu"]
+        wanted = [without_type(each) for each in ours[category] if each["vhost"] == "shop/eu"]
+        assert sorted(map(canonical, found)) == sorted(map(canonical, wanted)), category
+    hashes = {user["name"]: (user["password_hash"], user["limits"]) for user in theirs["users"]}
+    for user in ours["users"]:
+        assert hashes[user["name"]] == (user["password_hash"], user["limits"])
+    for name in ("shop-app", "shop-ops", "shop-cert"):
+        for each in (api, oracle[1]):
+            each.delete(f"/api/users/{name}")
+    for each in (api, oracle[1]):
+        each.delete(f"/api/vhosts/{part('shop/eu')}")
+
+
+def without_type(each: dict[str, Any]) -> dict[str, Any]:
+    """An object of a file without the type of a queue, which RabbitMQ 3.10 does not write beside its arguments."""
+    return {name: value for name, value in each.items() if name != "type" or "internal" in each}
+
+
+def canonical(each: dict[str, Any]) -> str:
+    return json.dumps(each, sort_keys=True)
