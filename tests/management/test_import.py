@@ -207,13 +207,14 @@ def test_users_permissions_policies_and_parameters_become_what_the_file_says() -
     vhost.policies.clear("guard", True)
     for _ in vhost.reapply_policies():
         pass
-    assert vhost.queues["shop.orders"].policy is None
+    orders = vhost.queues["shop.orders"]
+    assert (orders.policy, orders.operator_policy) == (None, None)
     assert import_now(broker, document("rabbitmq-3.10.json")).changed == 5
     assert broker.users.check_password("shop-app", b"hunter2") is not None
     permission = broker.permissions.find("shop-app", "shop/eu")
     assert permission is not None and permission.write == ".*"
-    assert vhost.queues["shop.orders"].policy is vhost.policies.user["lengths"]
-    assert vhost.queues["shop.orders"].operator_policy is vhost.policies.operator["guard"]
+    assert orders.policy is vhost.policies.user["lengths"]
+    assert orders.operator_policy is vhost.policies.operator["guard"]
 
 
 def test_a_binding_that_would_be_exported_alike_is_the_same() -> None:
