@@ -159,6 +159,6 @@ def test_what_can_not_be_loaded(tmp_path: Path, content: str | None, text: str) 
 
 
 def test_a_broker_for_definitions_begins_with_nothing() -> None:
-    broker = Broker("0", "leveret@test", lambda: 0.0, bytes, None, None, Defaults(made=False))
+    broker = Broker("0", "leveret@test", lambda: 0.0, bytes, defaults=Defaults(made=False))
     assert (broker.vhosts, broker.users.all(), broker.permissions.all()) == ({}, [], [])
     assert "internal_cluster_id" in broker.parameters.all_global()
