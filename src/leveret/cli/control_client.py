@@ -32,11 +32,11 @@ ERRORS: Final = {
     "permission": (NO_PERMISSION, "Error: "),
     "refused": (UNAVAILABLE, "Error:\n"),
     "vhost": (DATA_ERROR, ""),
+    "definitions": (DATA_ERROR, "Error:\n"),
     "user": (NO_USER, "Error:\n"),
     "exists": (SOFTWARE, "Error:\n"),
     "data": (DATA_ERROR, "Error:\n"),
     "usage": (USAGE, "Error:\n"),
-    "definitions": (DATA_ERROR, "Error:\n"),
 }
 CREDENTIALS: Final = struct.Struct("iii")  # struct ucred: process, user, group
 

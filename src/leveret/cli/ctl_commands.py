@@ -286,9 +286,9 @@ COMMANDS: Final = {
         ),
         *POLICY_COMMANDS,
         *LIMIT_COMMANDS,
-        *ACCESS_COMMANDS,
         *PARAMETER_COMMANDS,
         *DEFINITIONS_COMMANDS,
+        *ACCESS_COMMANDS,
     )
 }
 

@@ -21,16 +21,16 @@ SHORT: Final = {
 }  # fmt: skip
 WITH_VALUE: Final = (
     "vhost", "node", "timeout", "formatter", "data-dir", "unit", "priority", "apply-to", "user",
-    "description", "tags", "default-queue-type",
     "format",
+    "description", "tags", "default-queue-type",
 )  # fmt: skip
 EVERYWHERE: Final = (
     "vhost", "node", "timeout", "quiet", "silent", "longnames", "help", "version", "formatter", "data-dir",
 )  # fmt: skip
 SOMEWHERE: Final = (
     "no-table-headers", "online", "offline", "local", "unit", "idempotent", "priority", "apply-to", "global", "user",
-    "description", "tags", "default-queue-type", "pre-hashed-password",
     "format", "skip-if-unchanged",
+    "description", "tags", "default-queue-type", "pre-hashed-password",
 )  # fmt: skip
 INTEGER: Final = re.compile(r"[+-]?[0-9]+", re.ASCII)
 DEFAULT_TIMEOUT: Final = 60

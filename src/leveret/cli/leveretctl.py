@@ -67,14 +67,14 @@ def run(arguments: Sequence[str]) -> int:
             return show_limits(command, options)
         if command.listing:
             return show_listing(command, options, words[1:])
-        if command in ACCESS_COMMANDS:
-            return access(command, options, words[1:])
         if command in DEFINITIONS_COMMANDS:
             return (
                 export_definitions(command, options, words[1])
                 if command.words
                 else import_definitions(command, options, words[1:])
             )
+        if command in ACCESS_COMMANDS:
+            return access(command, options, words[1:])
         if command.name == "status":
             return show_status(options)
         if command.name == "peek":

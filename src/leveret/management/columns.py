@@ -18,6 +18,8 @@ WHOLE: Final = (  # listings that show all of their columns unasked
     "global_parameters",
     "vhost_limits",
     "user_limits",
+    "parameters",
+    "global_parameters",
     "users",
     "permissions",
     "user_permissions",
