@@ -136,8 +136,7 @@ class Connection(Output):
     def feed(self, data: bytes) -> None:
         """Take what the client sent. Never raises: whatever is wrong with it is answered to the client."""
         self.last_input = self.broker.timers.now
-        self.octets.received += len(data)
-        self.octets.reads += 1
+        self.octets.came(len(data))
         if self.state == CLOSED:
             return
         if self._partial_size or self.blocked or self.overfull or self.waiting:
@@ -420,7 +419,7 @@ class Connection(Output):
         self.release()
         self.send_method(0, ConnectionClose(code, text, class_id, method_id))
         self.state = CLOSING
-        self.blocked = False  # the answer has to be read
+        self.blocked = self.waiting = False  # the answer has to be read
         self._last_publisher = None
         self._timer.cancel()
         self._timer = self.broker.timers.after(CLOSE_TIMEOUT, self.close_socket)
@@ -441,7 +440,7 @@ class Connection(Output):
         if self.state != CLOSED:
             connection_log.closed(self, reason)
             self.state = CLOSED
-            self.blocked = False
+            self.blocked = self.waiting = False
             self._timer.cancel()
             self.release()
             self._partial = []

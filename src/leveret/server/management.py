@@ -7,16 +7,20 @@ API meanwhile waits in the sockets' backlog.
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib
+import logging
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from leveret.management.node import Node
 from leveret.server.listener import CannotListen, open_sockets, url_of
 
 if TYPE_CHECKING:
     from leveret.management.http.serving import Serving
+    from leveret.management.node import Node
+
+log: Final = logging.getLogger("leveret.management")
 
 SERVING: Final = "leveret.management.http.serving"
 
@@ -27,19 +31,28 @@ class ManagementListeners:
     def __init__(self, sockets: Sequence[socket.socket]) -> None:
         self._sockets: Final = sockets
         self.urls: Final = [url_of(sock.getsockname(), "http") for sock in sockets]
-        self._serving: Serving | None = None
+        self._loading: asyncio.Task[Serving | None] | None = None
 
-    async def serve(self, node: Node) -> None:
-        """Begin to answer."""
+    def serve(self, make_node: Callable[[], Node]) -> None:
+        """Answer for the node that is made when the code is there, which is soon."""
         if self._sockets:
+            self._loading = asyncio.get_running_loop().create_task(self._load(make_node))
+
+    async def _load(self, make_node: Callable[[], Node]) -> Serving | None:
+        try:
             module = await asyncio.get_running_loop().run_in_executor(None, importlib.import_module, SERVING)
-            serving: Serving = module.Serving(node, self._sockets)
-            self._serving = serving
+        except ImportError as error:
+            log.error("cannot serve the HTTP API: %s", error)
+            return None
+        serving: Serving = module.Serving(make_node(), self._sockets)
+        gc.freeze()  # the code stays: no need to look at it again and again
+        return serving
 
     async def close(self) -> None:
         """Finish what is being answered, and listen no more."""
-        if self._serving is not None:
-            await self._serving.close()
+        serving = None if self._loading is None else await self._loading
+        if serving is not None:
+            await serving.close()
         for sock in self._sockets:
             sock.close()
 
