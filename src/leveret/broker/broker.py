@@ -58,6 +58,10 @@ class TooManyVirtualHosts(Exception):
     """The node may have no other virtual host; the text is RabbitMQ's."""
 
 
+class ProtectedVirtualHost(Exception):
+    """The virtual host of that name, which is the text, is protected from being deleted."""
+
+
 class Broker:
     """All state of one broker.
 
@@ -131,11 +135,17 @@ class Broker:
         return vhost
 
     def new_vhost(
-        self, name: str, description: str = "", tags: Sequence[str] = (), default_queue_type: str = ""
+        self,
+        name: str,
+        description: str = "",
+        tags: Sequence[str] = (),
+        default_queue_type: str = "",
+        protected: bool = False,
     ) -> VirtualHost:
         """A virtual host that nobody knows of yet."""
         vhost = VirtualHost(name, self.touched, self.store, self.timers, self.churn)
         vhost.description, vhost.tags, vhost.default_queue_type = description, list(tags), default_queue_type
+        vhost.protected = protected
         return vhost
 
     def add_vhost(
@@ -162,6 +172,7 @@ class Broker:
         description: str | None = None,
         tags: Sequence[str] | None = None,
         default_queue_type: str | None = None,
+        protected: bool | None = None,
     ) -> VirtualHost:
         """Change what is said of a virtual host; None is no change. Raises NoSuchVirtualHost, InvalidQueueType."""
         vhost = self.vhost(name)
@@ -172,12 +183,19 @@ class Broker:
             vhost.description = description
         if tags is not None:
             vhost.tags = list(tags)
+        if protected is not None:
+            vhost.protected = protected
         self.store.vhost_set(vhost)
         return vhost
 
     def delete_vhost(self, name: str) -> None:
-        """Delete a virtual host with everything in it, and close its connections. Raises NoSuchVirtualHost."""
+        """Delete a virtual host with everything in it, and close its connections.
+
+        Raises NoSuchVirtualHost, ProtectedVirtualHost.
+        """
         vhost = self.vhost(name)
+        if vhost.protected:
+            raise ProtectedVirtualHost(name)
         for connection in list(self.connections):
             if connection.vhost is vhost:
                 connection.force_close(f"vhost '{name}' is deleted")

@@ -421,7 +421,7 @@ class Connection(Output):
         self.release()
         self.send_method(0, ConnectionClose(code, text, class_id, method_id))
         self.state = CLOSING
-        self.blocked = False  # the answer has to be read
+        self.blocked = self.waiting = False  # the answer has to be read
         self._last_publisher = None
         self._timer.cancel()
         self._timer = self.broker.timers.after(CLOSE_TIMEOUT, self.close_socket)
@@ -437,7 +437,7 @@ class Connection(Output):
         """Have the owner close the socket as soon as what is written is sent."""
         if self.state != CLOSED:
             self.state = CLOSED
-            self.blocked = False
+            self.blocked = self.waiting = False
             self._timer.cancel()
             self.release()
             self._partial = []

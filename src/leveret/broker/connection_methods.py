@@ -5,7 +5,6 @@ texts).
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from leveret.amqp.frame import MIN_FRAME_MAX, PROTOCOL_HEADER
@@ -62,7 +61,7 @@ def handle(connection: Connection, method: Method) -> None:
     elif connection.state == EXPECT_OPEN and isinstance(method, ConnectionOpen):
         open_vhost(connection, method)
     elif connection.state == RUNNING and isinstance(method, ConnectionUpdateSecret):
-        check_password(connection, connection.user, method.new_secret, NewSecret(connection).done)
+        update_secret(connection)
     else:
         raise HardError(
             CHANNEL_ERROR, f"unexpected method {method.name} on channel 0", method.class_id, method.method_id
@@ -88,16 +87,9 @@ def start_ok(connection: Connection, method: ConnectionStartOk) -> None:
     except BadCredentials as error:
         login.done(None, str(error))
         return
-    check_password(connection, name, password, login.done)
-
-
-def check_password(
-    connection: Connection, name: str, password: bytes, done: Callable[[User | None, str], None]
-) -> None:
-    """Have a password checked; until that is done nothing else that the client sends is handled."""
-    connection.waiting = True
+    connection.waiting = True  # nothing else that the client sends is handled before that is done
     host = connection.peer.rpartition(":")[0]
-    PasswordCheck(connection.broker, name, password, host, connection.from_loopback, done).begin()
+    PasswordCheck(connection.broker, name, password, host, connection.from_loopback, login.done).begin()
 
 
 class Login:
@@ -128,31 +120,16 @@ class Login:
         connection.go_on()
 
 
-class NewSecret:
-    """What follows from the check of a password that came with update-secret."""
+def update_secret(connection: Connection) -> None:
+    """Take a new secret, and end what the user may not do any more: the connection (HardError 530), or consumers.
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection: Final = connection
-
-    def done(self, user: User | None, reason: str) -> None:
-        """Answer, and end what the user may not do any more: the connection, or consumers."""
-        connection = self._connection
-        connection.waiting = False
-        if connection.state != RUNNING:
-            return
-        if user is None:
-            log.warning("connection %s: new secret refused: %s", connection.name, reason)
-            connection.fail(HardError(NOT_ALLOWED, "New secret was refused by one of the backends", 10, 70))
-            return
-        try:
-            check_vhost_access(connection, connection.vhost_opened())
-        except HardError as error:
-            connection.fail(error)
-            return
-        for channel in connection.channels.values():
+    The secrets of our own users do not expire, so nothing is compared (RabbitMQ's rule for its internal users).
+    """
+    check_vhost_access(connection, connection.vhost_opened())
+    for channel in list(connection.channels.values()):
+        if not channel.closing:
             channel.cancel_forbidden()
-        connection.send_method(0, ConnectionUpdateSecretOk())
-        connection.go_on()
+    connection.send_method(0, ConnectionUpdateSecretOk())
 
 
 def tune_ok(connection: Connection, method: ConnectionTuneOk) -> None:

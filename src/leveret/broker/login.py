@@ -33,6 +33,10 @@ PROTOCOLS: Final = (AMQP, HTTP)
 FREE_FAILURES: Final = 3  # as many as somebody who mistypes a password may need
 FIRST_DELAY: Final = 0.25  # seconds before the attempt behind those; doubled by each further failure
 LONGEST_DELAY: Final = 4.0  # seconds; well below the handshake timeout
+BLANK_PASSWORD: Final = (  # RabbitMQ's words, as far as they are true here
+    " attempted to log in with a blank password, which is prohibited by the internal authN backend. "
+    "Change the password for the user to be non-blank."
+)
 FORGOTTEN_AFTER: Final = 60.0  # seconds without a failure
 FAILURES_KEPT: Final = 10_000  # names and addresses, so that strangers can't fill the memory
 
@@ -170,7 +174,8 @@ class PasswordCheck:
         if not self._right or user is None or secret is None or user.password_hash != secret.password_hash:
             broker.login_attempts.failed[self._protocol] += 1
             broker.failed_logins.failed(self._name, self._address, broker.timers.now)
-            self._done(None, f"user '{self._name}' - invalid credentials")
+            blank = BLANK_PASSWORD if self._password == b"" else " - invalid credentials"
+            self._done(None, f"user '{self._name}'{blank}")
             return
         broker.login_attempts.succeeded[self._protocol] += 1
         broker.failed_logins.succeeded(self._name, self._address)

@@ -57,6 +57,7 @@ class VirtualHost:
         self.description = ""
         self.tags: list[str] = []
         self.default_queue_type = ""  # of queues whose declaration names none; if it is empty they are classic
+        self.protected = False  # from being deleted
         self.touched: Final = touched
         self.store: Final = store
         self.timers: Final = timers

@@ -22,6 +22,7 @@ from leveret.management.control_socket import AddressTooLong, address
 USAGE: Final = 64
 DATA_ERROR: Final = 65
 UNAVAILABLE: Final = 69
+NO_USER: Final = 67
 SOFTWARE: Final = 70
 TEMPORARY: Final = 75
 NO_PERMISSION: Final = 77
@@ -32,6 +33,10 @@ ERRORS: Final = {
     "refused": (UNAVAILABLE, "Error:\n"),
     "vhost": (DATA_ERROR, ""),
     "definitions": (DATA_ERROR, "Error:\n"),
+    "user": (NO_USER, "Error:\n"),
+    "exists": (SOFTWARE, "Error:\n"),
+    "data": (DATA_ERROR, "Error:\n"),
+    "usage": (USAGE, "Error:\n"),
 }
 CREDENTIALS: Final = struct.Struct("iii")  # struct ucred: process, user, group
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from leveret.cli.control_client import DATA_ERROR, SOFTWARE, UNAVAILABLE, ControlClient, ControlFailure
-from leveret.cli.ctl_commands import Command
+from leveret.cli.ctl_command import Command
 from leveret.cli.ctl_options import Options
 from leveret.cli.ctl_output import write
 from leveret.cli.formatters import Row, json_text, lines

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Final
 
+from leveret.cli.ctl_access_commands import ACCESS_COMMANDS, ACCESS_OPTIONS, ACCESS_WORDS
+from leveret.cli.ctl_command import ANY_NUMBER, Command
 from leveret.cli.formatters import FORMATTERS
 from leveret.management.columns import COLUMNS
 
@@ -20,39 +22,6 @@ GENERAL_OPTIONS: Final = (
     f"    --formatter      result formatter to use: {', '.join(FORMATTERS)}",
     "-n, --node and -l, --longnames are accepted and mean nothing: the data folder says which broker is meant",
 )
-
-
-ANY_NUMBER: Final = 1 << 30
-
-
-class Command:
-    """One command. `listing` is the kind it lists, if it lists; the first of the formatters is the default.
-
-    It takes as many words behind its name as `words` has, and up to `most` if that is more.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        description: str,
-        arguments: str,
-        banner: tuple[str, ...] = (),
-        listing: str = "",
-        options: tuple[str, ...] = ("no-table-headers",),
-        formatters: tuple[str, ...] = FORMATTERS,
-        words: tuple[str, ...] = (),
-        most: int = 0,
-    ) -> None:
-        self.name: Final = name
-        self.description: Final = description
-        self.usage: Final = f"leveretctl [--data-dir <folder>] [--quiet] {name} {arguments}"
-        self.banner: Final = banner
-        self.listing: Final = listing
-        self.options: Final = options
-        self.formatters: Final = formatters
-        self.words: Final = words
-        self.most: Final = max(most, len(words))
-
 
 POLICY: Final = ("name", "pattern", "definition")
 OF_POLICY: Final = "[--vhost <vhost>] [--priority <priority>] [--apply-to <apply-to>] <name> <pattern> <definition>"
@@ -319,6 +288,7 @@ COMMANDS: Final = {
         *LIMIT_COMMANDS,
         *PARAMETER_COMMANDS,
         *DEFINITIONS_COMMANDS,
+        *ACCESS_COMMANDS,
     )
 }
 
@@ -333,6 +303,7 @@ WORDS: Final = {
     "queue": "name of the queue",
     "position": "position in the queue, starts at 1",
     "limit_type": "must be max-connections or max-channels, or all",
+    **ACCESS_WORDS,
 }
 
 
@@ -371,12 +342,13 @@ def command_help(command: Command) -> list[str]:
     """What a command does and takes."""
     bold = sys.stdout.isatty()
     text = ["", *usage(command, bold), "", f"{command.description}.", ""]
-    if command.listing and command.most:
+    if command.listing and command.most > len(command.words):
         columns = ", ".join(sorted(COLUMNS[command.listing]))
         text += [heading("Arguments and Options", bold), "", "<column>", f"\tmust be one of {columns}", ""]
     for name in command.words:
         text += [f"<{name}>", f"\t{WORDS[name]}", ""]
     for name, meaning in (
+        *ACCESS_OPTIONS,
         ("priority", "policy priority (default: 0)"),
         ("apply-to", "<all | queues | classic_queues | quorum_queues | streams | exchanges> (default: all)"),
         ("global", "lists the limits of all virtual hosts, or of all users"),

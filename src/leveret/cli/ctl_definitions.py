@@ -9,7 +9,7 @@ from typing import Final
 
 from leveret.cli.control_client import SOFTWARE, ControlClient, ControlFailure
 from leveret.cli.ctl_changes import ask
-from leveret.cli.ctl_commands import Command
+from leveret.cli.ctl_command import Command
 from leveret.cli.ctl_options import Options, UsageError
 from leveret.cli.ctl_output import write
 from leveret.cli.formatters import json_text

@@ -27,9 +27,13 @@ from leveret.broker.consumer import Consumer
 from leveret.broker.exchange.base import Exchange
 from leveret.broker.limits import Usage
 from leveret.broker.message import Message
+from leveret.broker.permissions import Permission, TopicPermission
 from leveret.broker.policy import Policy, definition_of
 from leveret.broker.policy_definition import effective_definition
 from leveret.broker.queue import Queue
+from leveret.broker.users import User
+from leveret.broker.vhost import VirtualHost
+from leveret.management import access_listings
 from leveret.management.parameters import Parameter, parameters
 
 Value: TypeAlias = str | int | float | bool | list[str] | list[tuple[str, str | int]] | tuple[int, ...] | Table | None
@@ -48,7 +52,7 @@ class Listing(Generic[Item]):
     def __init__(
         self,
         items: Callable[[Broker, str], Iterator[Item]],
-        columns: dict[str, Callable[[Item, Broker], Value]],
+        columns: Mapping[str, Callable[[Item, Broker], Value]],
     ) -> None:
         self.items: Final = items
         self.columns: Final = columns
@@ -431,6 +435,10 @@ AnyListing: TypeAlias = (
     | Listing[Parameter]
     | Listing[tuple[str, object]]
     | Listing[tuple[str, Usage]]
+    | Listing[User]
+    | Listing[VirtualHost]
+    | Listing[Permission]
+    | Listing[TopicPermission]
 )
 LISTINGS: Final[dict[str, AnyListing]] = {
     "queues": Listing(queues, QUEUES),
@@ -445,4 +453,10 @@ LISTINGS: Final[dict[str, AnyListing]] = {
     "global_parameters": Listing(global_parameters, GLOBAL_PARAMETERS),
     "vhost_limits": Listing(vhost_limits, VHOST_LIMITS),
     "user_limits": Listing(user_limits, USER_LIMITS),
+    "users": Listing(access_listings.users, access_listings.USERS),
+    "vhosts": Listing(access_listings.vhosts, access_listings.VHOSTS),
+    "permissions": Listing(access_listings.permissions, access_listings.PERMISSIONS_FOR_VHOST),
+    "user_permissions": Listing(access_listings.user_permissions, access_listings.PERMISSIONS_OF_USER),
+    "topic_permissions": Listing(access_listings.topic_permissions, access_listings.TOPICS_FOR_VHOST),
+    "user_topic_permissions": Listing(access_listings.user_topic_permissions, access_listings.TOPICS_OF_USER),
 }

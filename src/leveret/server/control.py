@@ -43,20 +43,20 @@ from leveret.management.control_socket import NAME, REQUEST_LIMIT, AddressTooLon
 from leveret.management.listings import LISTINGS, Value
 from leveret.management.peeking import described
 from leveret.management.status import node_status
-from leveret.server.control_changes import SLICE, BadRequest, ChangeRefused, Changes, no_such_vhost, text_of
+from leveret.server.control_access import authenticate
+from leveret.server.control_changes import SLICE, Changes
 from leveret.server.control_definitions import export_definitions, import_definitions, octets_behind
 from leveret.server.control_parameters import ParameterChanges
+from leveret.server.control_request import BadRequest, ChangeRefused, no_such_user, no_such_vhost, text_of
 
 log: Final = logging.getLogger("leveret.control")
 
 PATIENCE: Final = 30.0  # seconds for a client to send its next request, or to take a piece of the answer
 BACKLOG: Final = 16
 MOST_COLUMNS: Final = 256
-OF_VHOST_THAT_MUST_BE: Final = (
-    "policies",
-    "operator_policies",
-    "parameters",
-)  # the others of RabbitMQ's lists are just empty
+# The others of RabbitMQ's lists are just empty if there is no such virtual host.
+OF_VHOST_THAT_MUST_BE: Final = ("policies", "operator_policies", "parameters", "permissions", "topic_permissions")
+OF_USER: Final = ("user_permissions", "user_topic_permissions")
 CREDENTIALS: Final = struct.Struct("iii")  # struct ucred: process, user, group
 
 
@@ -245,6 +245,9 @@ class ControlServer:
             await send_in_slices(sock, export_definitions(self.broker, request))
         elif command == "import_definitions":
             await send(sock, {"done": await import_definitions(self.broker, self._begin_tick, request, octets)})
+        elif command == "authenticate_user":
+            await authenticate(self.broker, self._begin_tick, request)
+            await send(sock, {"done": {"node": self.broker.node}})
         elif self._changes.has(command):
             await self._changes.make(command, request)
             await send(sock, {"done": {"node": self.broker.node}})
@@ -278,7 +281,12 @@ class ControlServer:
             raise BadRequest(f"unknown columns: {','.join(wrong)[:256]}")
         if kind in OF_VHOST_THAT_MUST_BE and vhost not in self.broker.vhosts:
             raise no_such_vhost(vhost)
-        await send_in_slices(sock, listing_in_pieces(columns, LISTINGS[kind].rows(self.broker, vhost, columns)))
+        of = vhost
+        if kind in OF_USER:
+            of = text_of(request, "user")
+            if self.broker.users.find(of) is None:
+                raise ChangeRefused(no_such_user(of))
+        await send_in_slices(sock, listing_in_pieces(columns, LISTINGS[kind].rows(self.broker, of, columns)))
 
 
 def listing_in_pieces(columns: list[str], rows: Iterator[list[Value]]) -> Iterator[str]:

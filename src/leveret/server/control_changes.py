@@ -1,4 +1,4 @@
-"""The requests of the control socket that change something: policies and limits.
+"""The requests of the control socket that change something: policies and limits, and what `control_access` has.
 
 A change is answered when it is in effect everywhere and on the disk. It is made in a tick, like all work of the
 broker; policies are applied in slices of a few milliseconds, between which the broker works.
@@ -17,23 +17,11 @@ from leveret.broker.limits import OF_USERS, OF_VHOSTS, InvalidLimits, valid_limi
 from leveret.broker.policy import InvalidPolicy, make_policy
 from leveret.broker.users import User
 from leveret.broker.vhost import VirtualHost
+from leveret.server.control_access import AccessChanges
+from leveret.server.control_request import BadRequest, ChangeRefused, no_such_user, no_such_vhost, text_of
 
 SLICE: Final = 0.002  # seconds of work before the broker has its turn
-REFUSED: Final = "refused"  # what was asked for is not valid, or not there
-NO_VHOST: Final = "vhost"
 ALL_LIMITS: Final = "all"
-
-
-class ChangeRefused(Exception):
-    """A change that is not made; the text is RabbitMQ's. `kind` tells leveretctl how to show it."""
-
-    def __init__(self, text: str, kind: str = REFUSED) -> None:
-        super().__init__(text)
-        self.kind: Final = kind
-
-
-class BadRequest(Exception):
-    """A request that can't be answered; says why."""
 
 
 class Changes:
@@ -57,6 +45,7 @@ class Changes:
             "clear_vhost_limits": self._clear_vhost_limits,
             "set_user_limits": self._set_user_limits,
             "clear_user_limits": self._clear_user_limits,
+            **AccessChanges(broker).commands,
             **others,
         }
 
@@ -157,14 +146,6 @@ class Changes:
         return user
 
 
-def text_of(request: Mapping[str, object], key: str) -> str:
-    """A text of the request, or BadRequest."""
-    value = request.get(key)
-    if not isinstance(value, str):
-        raise BadRequest(f"{key} is a string")
-    return value
-
-
 def decoded(text: str) -> dict[str, object]:
     """The JSON object that a definition is. Raises ChangeRefused."""
     try:
@@ -186,13 +167,3 @@ def refuse_constant(name: str) -> object:
 def validation_failed(reasons: str) -> ChangeRefused:
     """The error that RabbitMQ makes of what is wrong with a parameter."""
     return ChangeRefused(f"Validation failed\n\n{reasons}\n")
-
-
-def no_such_vhost(name: str) -> ChangeRefused:
-    """The error for a virtual host that is not there."""
-    return ChangeRefused(f"Virtual host '{name}' does not exist", NO_VHOST)
-
-
-def no_such_user(name: str) -> str:
-    """The text for a user who is not there, as rabbitmqctl prints it."""
-    return f'{{:no_such_user, "{name}"}}'

@@ -13,7 +13,7 @@ from leveret.broker.broker import Broker, NoSuchVirtualHost
 from leveret.management.definitions.export import exported
 from leveret.management.definitions.importing import HASH, decoded, hash_of, import_in_slices
 from leveret.management.definitions.steps import InvalidDefinitions
-from leveret.server.control_changes import BadRequest, ChangeRefused, no_such_vhost
+from leveret.server.control_request import BadRequest, ChangeRefused, no_such_vhost
 
 DEFINITIONS = "definitions"  # the kind of error: they can't be taken in
 LARGEST = 256 * 1024 * 1024  # octets

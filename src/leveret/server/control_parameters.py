@@ -10,7 +10,8 @@ from leveret.broker.broker import Broker, NoSuchVirtualHost
 from leveret.broker.parameters import CLUSTER_NAME
 from leveret.broker.vhost import VirtualHost
 from leveret.management.parameters import OPERATOR_POLICY, InvalidParameter, clear_parameter, set_parameter
-from leveret.server.control_changes import ChangeRefused, no_such_vhost, refuse_constant, text_of
+from leveret.server.control_changes import refuse_constant
+from leveret.server.control_request import ChangeRefused, no_such_vhost, text_of
 
 NOT_THERE: Final = "Parameter does not exist"
 

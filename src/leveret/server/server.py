@@ -31,7 +31,7 @@ from leveret.server.control import CannotControl, ControlServer
 from leveret.server.limits import most_clients
 from leveret.server.listener import CannotListen, Listener, listen_tcp, listen_unix
 from leveret.server.management import ManagementListeners, listen_http
-from leveret.server.slow_work import WorkInThreads
+from leveret.server.password_checks import PasswordThreads
 from leveret.server.storage import CannotStart, open_storage
 from leveret.server.tick import Tick
 from leveret.store.segment import SEGMENT_SIZE
@@ -86,7 +86,7 @@ async def serve(configuration: Configuration) -> None:
         defaults,
     )
     tick = Tick(broker, loop, most_clients())
-    broker.slow_work = WorkInThreads(tick)
+    passwords = broker.slow_work = PasswordThreads(tick)
     storage.restore(broker, tick)
     await load(configuration, tick)
     try:
@@ -111,6 +111,7 @@ async def serve(configuration: Configuration) -> None:
     for listener in listeners:
         listener.close()
     await asyncio.gather(management.close(), say_goodbye(tick))
+    passwords.close()
     await storage.close()
     if control is not None:
         await control.close()

@@ -10,7 +10,7 @@ from leveret.amqp.field_table import Table, encode_table
 from leveret.broker.permissions import Permission, TopicPermission
 from leveret.broker.users import User
 
-_SET_VHOST: Final = "INSERT OR REPLACE INTO vhosts (name, description, tags, default_queue_type) VALUES (?, ?, ?, ?)"
+_SET_VHOST: Final = "INSERT OR REPLACE INTO vhosts VALUES (?, ?, ?, ?, ?)"
 _DELETE_VHOST: Final = (
     "DELETE FROM policies WHERE vhost = ?",
     "DELETE FROM vhost_limits WHERE vhost = ?",
@@ -82,10 +82,15 @@ class Changes:
         return not self.statements
 
     def set_vhost(
-        self, name: str, description: str = "", tags: Sequence[str] = (), default_queue_type: str = ""
+        self,
+        name: str,
+        description: str = "",
+        tags: Sequence[str] = (),
+        default_queue_type: str = "",
+        protected: bool = False,
     ) -> None:
         """A virtual host is made, or described otherwise."""
-        row = (_octets(name), _octets(description), json.dumps(list(tags)), default_queue_type)
+        row = (_octets(name), _octets(description), json.dumps(list(tags)), default_queue_type, protected)
         self.statements.append((_SET_VHOST, row))
 
     def delete_vhost(self, name: str) -> None:

@@ -66,6 +66,7 @@ THIRD_FORMAT: Final = (
     "ALTER TABLE vhosts ADD COLUMN description BLOB NOT NULL DEFAULT x''",
     "ALTER TABLE vhosts ADD COLUMN tags TEXT NOT NULL DEFAULT '[]'",
     "ALTER TABLE vhosts ADD COLUMN default_queue_type TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE vhosts ADD COLUMN protected INTEGER NOT NULL DEFAULT 0",
     "CREATE TABLE users (name BLOB PRIMARY KEY, password_hash TEXT NOT NULL, hashing_algorithm TEXT NOT NULL,"
     " tags TEXT NOT NULL) WITHOUT ROWID",
     "CREATE TABLE permissions (user BLOB NOT NULL, vhost BLOB NOT NULL, configure BLOB NOT NULL, write BLOB NOT NULL,"
@@ -176,8 +177,10 @@ class Definitions:
             raise DamagedDefinitions(f"{self.path} is damaged: a row holds what Leveret never writes") from None
 
     def _vhosts(self) -> list[VirtualHostDefinition]:
-        rows = self._database.execute("SELECT name, description, tags, default_queue_type FROM vhosts")
-        return [VirtualHostDefinition(_text(row[0]), _text(row[1]), _strings(row[2]), row[3]) for row in rows]
+        rows = self._database.execute("SELECT name, description, tags, default_queue_type, protected FROM vhosts")
+        return [
+            VirtualHostDefinition(_text(row[0]), _text(row[1]), _strings(row[2]), row[3], row[4] != 0) for row in rows
+        ]
 
     def _users(self) -> list[User]:
         rows = self._database.execute("SELECT name, password_hash, hashing_algorithm, tags FROM users")

@@ -12,11 +12,12 @@ from leveret.broker.users import User
 class VirtualHostDefinition:
     """A virtual host. An empty default queue type is none."""
 
-    def __init__(self, name: str, description: str, tags: list[str], default_queue_type: str) -> None:
+    def __init__(self, name: str, description: str, tags: list[str], default_queue_type: str, protected: bool) -> None:
         self.name: Final = name
         self.description: Final = description
         self.tags: Final = tags
         self.default_queue_type: Final = default_queue_type
+        self.protected: Final = protected
 
 
 class ExchangeDefinition:

@@ -297,7 +297,7 @@ class LocalStore(Store):
         return queue_id
 
     def vhost_set(self, vhost: VirtualHost) -> None:
-        self._changes.set_vhost(vhost.name, vhost.description, vhost.tags, vhost.default_queue_type)
+        self._changes.set_vhost(vhost.name, vhost.description, vhost.tags, vhost.default_queue_type, vhost.protected)
 
     def vhost_deleted(self, name: str, queues: list[Queue]) -> None:
         self._changes.delete_vhost(name)

@@ -39,7 +39,7 @@ def restore_definitions(broker: Broker, loaded: LoadedDefinitions) -> dict[int, 
     broker.vhosts.clear()
     for described in loaded.vhosts:
         broker.vhosts[described.name] = broker.new_vhost(
-            described.name, described.description, described.tags, described.default_queue_type
+            described.name, described.description, described.tags, described.default_queue_type, described.protected
         )
     broker.users.restore(loaded.users)
     broker.permissions.restore(loaded.permissions, loaded.topic_permissions)
