@@ -33,6 +33,7 @@ class BrokerProcess:
         self.port = 0
         self.http_port = 0
         self.started_by: tuple[str, ...] = ()  # a program, with its arguments, that runs what follows
+        self.environment: dict[str, str] = {}  # variables that it has beside those of the tests
         self.log_path = folder / "broker.log"
         self.process: subprocess.Popen[str] | None = None
 
@@ -55,7 +56,7 @@ class BrokerProcess:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                env=dict(os.environ),
+                env={**os.environ, **self.environment},
             )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()

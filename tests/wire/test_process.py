@@ -91,7 +91,7 @@ def test_a_signal_closes_connections_and_ends_well(fresh_broker: BrokerProcess, 
         client.send(method(0, CONNECTION_CLOSE_OK))
         client.expect_end()
     assert fresh_broker.process.wait(10) == 0
-    assert time.monotonic() - start < 1.0
+    assert time.monotonic() - start < 3.0  # no client is waited for as long as its five seconds
 
 
 def test_a_stop_waits_for_no_one(fresh_broker: BrokerProcess) -> None:

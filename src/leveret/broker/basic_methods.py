@@ -36,6 +36,7 @@ from leveret.amqp.reply_codes import (
 )
 from leveret.broker.channel import Channel
 from leveret.broker.consumer import Consumer, write_content
+from leveret.broker.consumer_timeout import timeout_of
 from leveret.broker.direct_reply_to import REPLY_TO, reply_address
 from leveret.broker.limits import check_consumer
 from leveret.broker.permissions import QUEUE, READ, check_access
@@ -133,8 +134,9 @@ def get(channel: Channel, method: BasicGet) -> None:
     count_get(channel.traffic, method.no_ack, True, redelivered)
     count_get(queue.traffic, method.no_ack, True, redelivered)
     tag = channel.deliver_got(message, queue, position, method.no_ack)
-    if queue.settings.consumer_timeout > 0 and not method.no_ack:
-        channel.watch_got(tag, queue.settings.consumer_timeout)
+    timeout = timeout_of(queue.settings, channel.connection.broker.limits)
+    if timeout > 0 and not method.no_ack:
+        channel.watch_got(tag, timeout)
     address = message.address
     channel.send(BasicGetOk(tag, redelivered, address.exchange, address.routing_key, queue.ready_count()))
     write_content(channel, queue.as_redelivered(message, position, method.no_ack) if redelivered else message)

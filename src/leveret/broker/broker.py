@@ -18,17 +18,17 @@ from leveret.amqp.field_table import Table, table_from_python
 from leveret.broker.alarms import Alarms
 from leveret.broker.channel import Channel
 from leveret.broker.connection import Connection
+from leveret.broker.defaults import Defaults
 from leveret.broker.durability import Store
 from leveret.broker.limits import NO_LIMIT, NodeLimits, Usage, reached
 from leveret.broker.login import FailedLogins, LoginAttempts, SlowWork
 from leveret.broker.parameters import CLUSTER_ID, ID_SIZE, Parameters, new_cluster_id
-from leveret.broker.passwords import SALT, SHA256, hashed
-from leveret.broker.permissions import EVERYTHING, Permission, Permissions
+from leveret.broker.permissions import Permissions
 from leveret.broker.queue import Queue
 from leveret.broker.redeclaring import STRICT
 from leveret.broker.timers import Timers
 from leveret.broker.traffic import Churn, Traffic
-from leveret.broker.users import Defaults, User, Users
+from leveret.broker.users import Users
 from leveret.broker.vhost import VirtualHost, check_default_queue_type
 
 log: Final = logging.getLogger("leveret.broker")
@@ -106,18 +106,19 @@ class Broker:
         self.alarms: Final = Alarms()
         self.vhosts: Final[dict[str, VirtualHost]] = {}
         self.server_properties: Final = server_properties(version, node)
-        self._begin_with(Defaults() if defaults is None else defaults)
+        self.defaults: Final = Defaults() if defaults is None else defaults
+        self._begin()
 
-    def _begin_with(self, defaults: Defaults) -> None:
+    def _begin(self) -> None:
         """Make what the store, if it keeps anything, has from its own beginning."""
         self.parameters.restore({}, {CLUSTER_ID: new_cluster_id(self.random_octets(ID_SIZE))})
-        if not defaults.made:
+        if not self.defaults.made:
             return
-        self.vhosts[defaults.vhost] = self.new_vhost(defaults.vhost, DEFAULT_DESCRIPTION)
-        password_hash = hashed(defaults.password.encode(), self.random_octets(SALT))
-        self.users.restore([User(defaults.user, password_hash, SHA256, defaults.tags)])
-        everything = Permission(defaults.user, defaults.vhost, EVERYTHING, EVERYTHING, EVERYTHING)
-        self.permissions.restore([everything], [])
+        vhost = self.defaults.vhost
+        self.vhosts[vhost] = self.new_vhost(vhost, DEFAULT_DESCRIPTION)
+        users, permissions = self.defaults.first_users(self.random_octets)
+        self.users.restore(users)
+        self.permissions.restore(permissions, [])
 
     def connect(self, peer: str, local: str, from_loopback: bool) -> Connection:
         """A client connected. Addresses are `host:port`."""
@@ -151,9 +152,10 @@ class Broker:
     def add_vhost(
         self, name: str, description: str = "", tags: Sequence[str] = (), default_queue_type: str = ""
     ) -> VirtualHost:
-        """A new virtual host, which nobody has permissions for; one of that name that is there stays as it is.
+        """A new virtual host; one of that name that is there stays as it is.
 
-        An empty default queue type is none. Raises TooManyVirtualHosts, InvalidQueueType.
+        Nobody has permissions for it but the default users whose pattern matches its name. An empty default queue type
+        is none. Raises TooManyVirtualHosts, InvalidQueueType.
         """
         check_default_queue_type(default_queue_type)
         existing = self.vhosts.get(name)
@@ -164,6 +166,11 @@ class Broker:
             raise TooManyVirtualHosts(f"cannot create vhost '{name}': vhost limit of {limit} is reached")
         vhost = self.vhosts[name] = self.new_vhost(name, description, tags, default_queue_type)
         self.store.vhost_set(vhost)
+        for default in self.defaults.users_of(name):
+            if self.users.find(default.name) is None:
+                user = default.user(self.random_octets)
+                self.users.put(user.name, user.password_hash, user.hashing_algorithm, user.tags)
+            self.permissions.set(default.name, name, default.configure, default.write, default.read)
         return vhost
 
     def describe_vhost(

@@ -7,7 +7,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-from leveret.amqp.frame import MIN_FRAME_MAX, PROTOCOL_HEADER
+from mypy_extensions import i64
+
+from leveret.amqp.frame import FRAME_OVERHEAD, MIN_FRAME_MAX, PROTOCOL_HEADER
 from leveret.amqp.methods import (
     ConnectionClose,
     ConnectionCloseOk,
@@ -22,6 +24,7 @@ from leveret.amqp.methods import (
     Method,
 )
 from leveret.amqp.reply_codes import ACCESS_REFUSED, CHANNEL_ERROR, COMMAND_INVALID, NOT_ALLOWED, HardError
+from leveret.broker import connection_log
 from leveret.broker.connection_state import (
     EXPECT_OPEN,
     EXPECT_START_OK,
@@ -39,8 +42,6 @@ if TYPE_CHECKING:
 log: Final = logging.getLogger("leveret.connection")
 
 ACCEPTED_HEADERS: Final = (PROTOCOL_HEADER, b"AMQP\x01\x01\x00\x09", b"AMQP\x01\x01\x09\x01")
-FRAME_MAX: Final = 131072
-HEARTBEAT: Final = 60  # seconds, suggested to clients
 
 
 def start(connection: Connection) -> None:
@@ -106,17 +107,19 @@ class Login:
         if connection.state != EXPECT_START_OK:
             return  # it is gone
         if user is None:
-            log.warning("connection %s: %s login refused: %s", connection.name, self._mechanism, reason)
+            connection_log.login_refused(connection, self._mechanism, reason)
             if connection.understands("authentication_failure_close"):
                 text = f"Login was refused using authentication mechanism {self._mechanism}. "
-                connection.fail(HardError(ACCESS_REFUSED, text + "For details see the broker logfile."))
+                error = HardError(ACCESS_REFUSED, text + "For details see the broker logfile.")
+                connection.close(error.code, error.text)
             else:
                 connection.close_socket()
             return
         connection.user = user.name
         connection.auth_mechanism = self._mechanism
         connection.state = EXPECT_TUNE_OK
-        connection.send_method(0, ConnectionTune(connection.broker.limits.channel_max, FRAME_MAX, HEARTBEAT))
+        limits = connection.broker.limits
+        connection.send_method(0, ConnectionTune(limits.channel_max, limits.frame_max, limits.heartbeat))
         connection.go_on()
 
 
@@ -134,9 +137,11 @@ def update_secret(connection: Connection) -> None:
 
 def tune_ok(connection: Connection, method: ConnectionTuneOk) -> None:
     """Agree on the limits: 0 asks for none, which is above ours. HardError 530 outside of what was offered."""
-    check_negotiated("frame_max", method.frame_max, MIN_FRAME_MAX, FRAME_MAX)
-    check_negotiated("channel_max", method.channel_max, 1, connection.broker.limits.channel_max)
-    connection.frame_max = method.frame_max
+    limits = connection.broker.limits
+    check_negotiated("frame_max", method.frame_max, MIN_FRAME_MAX, limits.frame_max)
+    check_negotiated("channel_max", method.channel_max, 1, limits.channel_max)
+    connection.frame_max = i64(method.frame_max)
+    connection.whole_content_max = i64(min(method.frame_max - FRAME_OVERHEAD, limits.max_message_size))
     connection.channel_max = method.channel_max
     connection.heartbeat = method.heartbeat
     connection.state = EXPECT_OPEN
@@ -169,12 +174,7 @@ def open_vhost(connection: Connection, method: ConnectionOpen) -> None:
     check_vhost_access(connection, vhost)
     connection.begin_running(vhost)
     connection.send_method(0, ConnectionOpenOk())
-    log.info(
-        "connection %s: user '%s' authenticated and granted access to vhost '%s'",
-        connection.name,
-        connection.user,
-        vhost.name,
-    )
+    connection_log.authenticated(connection)
 
 
 def check_vhost_access(connection: Connection, vhost: VirtualHost) -> None:

@@ -6,6 +6,7 @@ in and forgets it when they differ.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
@@ -33,6 +34,8 @@ from leveret.broker.traffic import Churn, Octets, Traffic
 
 if TYPE_CHECKING:
     from leveret.broker.connection import Connection
+
+log: Final = logging.getLogger("leveret.queue")
 
 PREDECLARED: Final = (
     ("amq.direct", "direct", False),
@@ -113,6 +116,7 @@ class VirtualHost:
         self.policies.apply_to_exchange(exchange)
         self.exchanges[exchange.name] = exchange
         self.epoch += 1
+        log.debug("exchange '%s' of type %s added to vhost '%s'", exchange.name, exchange.type_name, self.name)
         if exchange.durable:
             self.store.exchange_added(self.name, exchange)
 
@@ -137,6 +141,7 @@ class VirtualHost:
         self.queues[queue.name] = queue
         self.churn.queue_created += 1
         self.epoch += 1
+        log.debug("queue '%s' added to vhost '%s'", queue.name, self.name)
         if queue.durable:
             self.store.queue_added(self.name, queue)
 
@@ -197,6 +202,7 @@ class VirtualHost:
         """Delete an exchange with all bindings from it; gives those to it, which are still to be removed."""
         exchange.deleted = True
         self.epoch += 1
+        log.debug("exchange '%s' deleted from vhost '%s'", exchange.name, self.name)
         del self.exchanges[exchange.name]
         if exchange.durable:
             self.store.exchange_deleted(self.name, exchange)
@@ -215,6 +221,7 @@ class VirtualHost:
         self.churn.queue_deleted += 1
         self.epoch += 1
         del self.queues[queue.name]
+        log.debug("queue '%s' deleted from vhost '%s', with %d ready messages", queue.name, self.name, count)
         if queue.owner is not None:
             queue.owner.exclusive_queues.pop(queue, None)
         for binding in list(queue.bindings_to):

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 SECOND: Final = 1000
 MOST_SAMPLES: Final = 10_000  # of one answer, for each counter
-LATE_ENOUGH: Final = 0.9  # of a distance; timers are never quite on time
+EARLY: Final = 500  # milliseconds that a sample may come before it is due; timers are never quite on time
 
 
 class Distance(NamedTuple):
@@ -65,9 +65,9 @@ class Row:
         self.samples: Final[deque[bytes]] = deque()
 
     def add(self, time: int, sample: bytes) -> None:
-        """Keep a sample, unless it comes too early after the one before."""
+        """Keep a sample, unless it comes too early; the second may, so that there is a rate soon."""
         times, samples = self.times, self.samples
-        if times and time - times[-1] < self.interval * LATE_ENOUGH:
+        if times and time - times[-1] < (self.interval if len(times) > 1 else SECOND) - EARLY:
             return
         if len(samples) > 1 and samples[-1] == samples[-2] == sample:
             times[-1] = time

@@ -24,3 +24,4 @@ class Node:
     memory_limit: int
     disk_free_limit: int
     rates: Rates
+    files: Callable[[], tuple[Sequence[str], Sequence[str]]]  # of the configuration, and of the log

@@ -83,7 +83,7 @@ class Client:
 
     def hang_up(self) -> None:
         """The client has ended the connection: what it held is let go of, what it was to be sent is dropped."""
-        self.connection.close_socket()
+        self.connection.client_gone()
         self.close()
 
     def flush(self) -> None:
@@ -161,7 +161,7 @@ class Client:
 
     def _broken(self) -> None:
         self.unsent.clear()
-        self.connection.close_socket()
+        self.connection.client_gone()
         self.close()
 
     def _linger(self) -> None:

@@ -69,7 +69,10 @@ class DataFolderInUse(CannotControl):
 
 
 class ControlServer:
-    """The control socket of one broker. `listeners` are the URLs for status; `on_stop` may be called again."""
+    """The control socket of one broker. `on_stop` may be called again.
+
+    For status, `listeners` are URLs, and `files` gives those of the configuration and those of the log.
+    """
 
     def __init__(
         self,
@@ -78,10 +81,12 @@ class ControlServer:
         data_dir: Path,
         listeners: Sequence[str] = (),
         begin_tick: Callable[[], None] = lambda: None,
+        files: Callable[[], tuple[Sequence[str], Sequence[str]]] = lambda: ((), ()),
     ) -> None:
         self.broker: Final = broker
         self.data_dir: Final = data_dir.absolute()
         self._listeners: Final = listeners
+        self._files: Final = files
         self._on_stop: Final = on_stop
         self._changes: Final = Changes(broker, begin_tick, ParameterChanges(broker).commands)
         self._begin_tick: Final = begin_tick
@@ -229,7 +234,7 @@ class ControlServer:
         if not isinstance(command, str):
             raise BadRequest("a request needs a command")
         if command == "status":
-            await send(sock, {"status": node_status(self.broker, self.data_dir, self._listeners)})
+            await send(sock, {"status": node_status(self.broker, self.data_dir, self._listeners, *self._files())})
         elif command == "peek":
             await send(sock, {"message": self._peek(request)})
         elif command == "stop":

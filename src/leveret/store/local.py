@@ -15,16 +15,15 @@ from leveret.broker.broker import Broker
 from leveret.broker.channel import Channel
 from leveret.broker.connection import Connection
 from leveret.broker.deduplication import QueueIdentifiers
+from leveret.broker.defaults import Defaults
 from leveret.broker.delay_queue import DelayQueue
 from leveret.broker.durability import NOT_STORED, PENDING, Store
 from leveret.broker.exchange.base import Exchange
 from leveret.broker.message import Message
-from leveret.broker.parameters import ID_SIZE
-from leveret.broker.passwords import SALT
 from leveret.broker.permissions import Permission, TopicPermission
 from leveret.broker.policy import Policy
 from leveret.broker.queue import Queue
-from leveret.broker.users import Defaults, User
+from leveret.broker.users import User
 from leveret.broker.vhost import VirtualHost
 from leveret.store.batch import Batch, Group
 from leveret.store.compaction import CopyForward
@@ -90,7 +89,7 @@ class LocalStore(Store):
         self._broker: Broker | None = None
         self._sync_interval = float(sync.partition("=")[2] or 0) / 1000
         self._next_sync = 0.0
-        first = first_definitions(Defaults() if defaults is None else defaults, os.urandom(SALT), os.urandom(ID_SIZE))
+        first = first_definitions(Defaults() if defaults is None else defaults, os.urandom)
         self.definitions: Final = Definitions(definitions_path, first)
         self.loaded: Final[LoadedDefinitions] = self.definitions.load()
         self.segment_files: Final = SegmentFiles(files, messages_path)

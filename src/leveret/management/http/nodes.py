@@ -22,13 +22,13 @@ MECHANISM_NAMES: Final = {
     "EXTERNAL": "SASL EXTERNAL authentication mechanism",
     "PLAIN": "SASL PLAIN authentication mechanism",
 }
-LOG: Final = "<stderr>"
 
 
 def node_row(node: Node) -> dict[str, Any]:
     """All that is said of a node. What Erlang's virtual machine has and Python has not is left out."""
     broker = node.broker
     descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    config_files, log_files = node.files()
     sockets = len(broker.connections) + len(node.listeners)
     return {
         "name": broker.node,
@@ -58,9 +58,9 @@ def node_row(node: Node) -> dict[str, Any]:
         "auth_mechanisms": auth_mechanisms(),
         "applications": [{"name": "leveret", "description": "Leveret", "version": broker.version}],
         "contexts": contexts(node),
-        "log_files": [LOG],
+        "log_files": list(log_files),
         "db_dir": "" if node.data_dir is None else str(node.data_dir.absolute()),
-        "config_files": [],
+        "config_files": list(config_files),
         "net_ticktime": 60,
         "enabled_plugins": ["rabbitmq_management"],
         "cluster_links": [],
