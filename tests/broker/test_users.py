@@ -13,13 +13,14 @@ from leveret.amqp.methods import (
     QueueDeclareOk,
 )
 from leveret.broker.broker import Broker, NoSuchVirtualHost, ProtectedVirtualHost, TooManyVirtualHosts
+from leveret.broker.defaults import Defaults, DefaultUser
 from leveret.broker.durability import Store
 from leveret.broker.limits import NodeLimits
 from leveret.broker.passwords import SHA256, InvalidHash
 from leveret.broker.pattern import InvalidPattern
 from leveret.broker.permissions import REMEMBERED, NamePattern, Permission, TopicPermission
 from leveret.broker.queue import Queue
-from leveret.broker.users import Defaults, NoSuchUser, User, UserExists
+from leveret.broker.users import NoSuchUser, User, UserExists
 from leveret.broker.vhost import InvalidQueueType, VirtualHost
 from tests.broker.driver import Client, Driver, publish_frames
 
@@ -78,7 +79,7 @@ def broker(driver: Driver) -> Broker:
 
 
 def test_what_a_broker_begins_with() -> None:
-    defaults = Defaults("admin", "secret", "main", ("monitoring",))
+    defaults = Defaults("main", DefaultUser("admin", "secret", ("monitoring",)))
     broker = Broker("1", "n", lambda: 0.0, bytes, defaults=defaults)
     assert list(broker.vhosts) == ["main"]
     assert [user.name for user in broker.users.all()] == ["admin"]
