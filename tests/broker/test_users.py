@@ -64,13 +64,17 @@ class Told(Store):
 
 
 @pytest.fixture
-def store() -> Told:
-    return Told()
+def store(driver: Driver) -> Told:
+    """What the broker's store was told; these tests run interpreted only, as Told subclasses a class that is compiled."""
+    store = driver.broker.store
+    if not isinstance(store, Told):
+        pytest.skip("subclasses a class that is compiled here")
+    return store
 
 
 @pytest.fixture
-def driver(store: Told) -> Driver:
-    return Driver(Broker("1", "n", lambda: 0.0, bytes, store))
+def driver() -> Driver:
+    return Driver(Broker("1", "n", lambda: 0.0, bytes, Store() if COMPILED else Told()))
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from leveret.broker.passwords import MD5, SHA512, bcrypt
 from leveret.management.definitions.export import exported
 from leveret.management.definitions.importing import Import, decoded, import_now
 from leveret.management.definitions.steps import InvalidDefinitions
+from tests.support.compiled import subclasses_what_is_compiled
 
 FILES = Path(__file__).parent / "files"
 WHOLE_FILES = ("rabbitmq-3.5.json", "rabbitmq-3.10.json", "rabbitmq-4.1.json")
@@ -69,6 +70,7 @@ class CountingStore(Store):
         return super().__getattribute__(name)
 
 
+@subclasses_what_is_compiled
 @pytest.mark.parametrize("name", WHOLE_FILES)
 def test_importing_again_changes_nothing(name: str) -> None:
     store = CountingStore()
