@@ -23,6 +23,7 @@ from leveret.broker.queue import Queue
 from leveret.broker.users import NoSuchUser, User, UserExists
 from leveret.broker.vhost import InvalidQueueType, VirtualHost
 from tests.broker.driver import Client, Driver, publish_frames
+from tests.support.compiled import COMPILED
 
 
 class Told(Store):
@@ -65,7 +66,7 @@ class Told(Store):
 
 @pytest.fixture
 def store(driver: Driver) -> Told:
-    """What the broker's store was told; these tests run interpreted only, as Told subclasses a class that is compiled."""
+    """What the broker's store was told. These tests run interpreted only: Told subclasses what is compiled."""
     store = driver.broker.store
     if not isinstance(store, Told):
         pytest.skip("subclasses a class that is compiled here")
