@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from tests.differential.operations import Operation, Scenario
 from tests.differential.session import Event
+from tests.differential.wire import TypedTable
 
 
 @dataclass
@@ -72,6 +73,23 @@ class Verdict:
 
     difference: Moment | None
     explained: tuple[str, ...] = ()
+
+
+def headers_of(event: Event) -> TypedTable:
+    """The headers of the message in an event, if it has one with headers."""
+    properties = event.details.get("properties")
+    assert properties is None or isinstance(properties, dict)
+    return (properties or {}).get("headers", ())
+
+
+def with_headers(event: Event, headers: TypedTable) -> Event:
+    """The same event with other headers in its message, or with none."""
+    properties = event.details["properties"]
+    assert isinstance(properties, dict)
+    changed = {**properties, "headers": headers}
+    if not headers:
+        del changed["headers"]
+    return Event(event.where, event.what, {**event.details, "properties": changed})
 
 
 def places(events: Sequence[Event]) -> dict[str, list[Event]]:
