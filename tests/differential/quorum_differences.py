@@ -47,14 +47,18 @@ def without_first_delivery_count(moment: Moment) -> None:
 
 def returned_to_quorum_queue(moment: Moment) -> bool:
     """Something came back to a quorum queue: several at once, not by basic.reject, or with no limit to how often."""
-    limited = any(name == "x-delivery-limit" for one in moment.before for name, _ in getattr(one, "arguments", ()))
+    unlimited = any(
+        "x-delivery-limit" not in dict(one.arguments)
+        for one in moment.before
+        if isinstance(one, DeclareQueue) and one.queue in quorum_queues(moment)
+    )
     closed = any(event.what in ("channel.close", "connection.close") for event in moment.whole_step)
     ended = moment.operation is None
     return bool(quorum_queues(moment)) and (
         closed
         or ended
         or any(returns_at_once(one) for one in moment.before)
-        or (not limited and any(isinstance(one, Settle) and one.requeue for one in moment.before))
+        or (unlimited and any(isinstance(one, Settle) and one.requeue for one in moment.before))
     )
 
 
