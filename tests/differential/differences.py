@@ -31,9 +31,9 @@ from tests.differential.session import Event
 from tests.differential.wire import Typed
 
 LAST_DEATH = ("x-last-death-exchange", "x-last-death-queue", "x-last-death-reason")
-TO_SECOND_QUEUE = (
-    ("x-dead-letter-exchange", Typed("S", "")),
-    ("x-dead-letter-routing-key", Typed("S", "@q1")),
+TO_FIRST_QUEUE, TO_SECOND_QUEUE, TO_THIRD_QUEUE, TO_FOURTH_QUEUE = (
+    (("x-dead-letter-exchange", Typed("S", "")), ("x-dead-letter-routing-key", Typed("S", queue)))
+    for queue in ("@q0", "@q1", "@q2", "@q3")
 )
 
 
@@ -93,8 +93,8 @@ def prefetch_of_running_consumers(moment: Moment) -> bool:
     return False
 
 
-def commits_both(moment: Moment) -> bool:
-    """A transaction is committed in which a message was given back and another published, and there are consumers."""
+def commits_out_of_order(moment: Moment) -> bool:
+    """A transaction is committed in which messages were published that others go before in the queue's order."""
     commit = moment.operation
     if not isinstance(commit, Transaction) or commit.what != "commit":
         return False
@@ -102,11 +102,50 @@ def commits_both(moment: Moment) -> bool:
     for one in moment.before[:-1]:
         within = [] if isinstance(one, Transaction) and one.channel == commit.channel else [*within, one]
     mine = [one for one in within if one.channel == commit.channel]
+    published = [dict(one.properties).get("priority") for one in mine if isinstance(one, Publish)]
+    gives_back = any(isinstance(one, Settle) and one.requeue for one in mine)
+    by_priority = bool(moment.settings("max-priority")) and len(set(published)) > 1
     return (
-        any(isinstance(one, Settle) and one.requeue for one in mine)
-        and any(isinstance(one, Publish) for one in mine)
+        bool(published)
+        and (gives_back or by_priority)
         and any(event.what == "basic.deliver" for event in moment.whole_step)
     )
+
+
+def expires_unnoticed(moment: Moment) -> bool:
+    """A queue with priorities is shorter here, and messages may expire."""
+    expires = bool(moment.settings("message-ttl")) or any(
+        "expiration" in dict(one.properties) for one in moment.before if isinstance(one, Publish)
+    )
+    prioritized = {
+        one.queue
+        for one in moment.before
+        if isinstance(one, DeclareQueue) and any(name == "x-max-priority" for name, _ in one.arguments)
+    }
+    return expires and bool(moment.shorter & prioritized)
+
+
+def deaths(event: Event) -> tuple[Typed, ...]:
+    """The entries of a message's x-death."""
+    entries = dict(headers_of(event)).get("x-death", Typed("A", ())).value
+    return entries if isinstance(entries, tuple) else ()
+
+
+def with_sorted_older_deaths(moment: Moment) -> None:
+    """In 3.10 each death turns the order of the older ones around."""
+    for events in (moment.ours, moment.theirs):
+        for at, event in enumerate(events):
+            if len(deaths(event)) > 2:
+                newest, *older = deaths(event)
+                entries = Typed("A", (newest, *sorted(older, key=repr)))
+                changed = tuple((name, entries if name == "x-death" else value) for name, value in headers_of(event))
+                events[at] = with_headers(event, changed)
+
+
+def cycle_after_many_deaths(moment: Moment) -> bool:
+    """Other messages are here and there, and some of them died three times or more."""
+    here, there = ([event.details.get("body") for event in events] for events in (moment.ours, moment.theirs))
+    return here != there and any(len(deaths(event)) > 2 for event in moment.ours + moment.theirs)
 
 
 def overflow_of_an_operator(moment: Moment) -> bool:
@@ -192,6 +231,42 @@ DIFFERENCES: tuple[Difference, ...] = (
         adjust=with_sorted_deaths,
     ),
     Difference(
+        "order of older deaths",
+        "The newest is first, as in 4; in 3.10 each death turns the order of the others around.",
+        (
+            DeclareQueue("@q0", arguments=(*TO_SECOND_QUEUE, ("x-message-ttl", Typed("l", 0)))),
+            DeclareQueue("@q1", arguments=(*TO_THIRD_QUEUE, ("x-max-length", Typed("l", 0)))),
+            DeclareQueue("@q2", arguments=(*TO_FOURTH_QUEUE, ("x-max-length", Typed("l", 0)))),
+            DeclareQueue("@q3"),
+            Publish("", "@q0"),
+            Get("@q3"),
+        ),
+        adjust=with_sorted_older_deaths,
+    ),
+    Difference(
+        "cycles of messages that died three times",
+        "3.10 may not find them, for it confuses the order of the deaths.",
+        (
+            DeclareQueue("@q0", arguments=(*TO_SECOND_QUEUE, ("x-max-length", Typed("l", 1)))),
+            DeclareQueue("@q1", arguments=(*TO_FIRST_QUEUE, ("x-max-length", Typed("l", 0)))),
+            Publish("", "@q0"),
+            Get("@q0"),
+            Settle("reject"),
+            Publish("", "@q0"),
+        ),
+        parts=cycle_after_many_deaths,
+    ),
+    Difference(
+        "expiry at the head of a queue with priorities",
+        "It is seen at once; RabbitMQ looks only when something else happens to the queue.",
+        (
+            DeclareQueue("@q0", arguments=(("x-max-priority", Typed("l", 3)),)),
+            Publish("", "@q0"),
+            Publish("", "@q0", properties=(("priority", 3), ("expiration", "0"))),
+        ),
+        parts=expires_unnoticed,
+    ),
+    Difference(
         "messages of several consumers that come back at once",
         "Leveret gives them out again in the queue's order; RabbitMQ one consumer's after another's.",
         (
@@ -231,8 +306,8 @@ DIFFERENCES: tuple[Difference, ...] = (
         parts=prefetch_of_running_consumers,
     ),
     Difference(
-        "giving back and publishing in one transaction",
-        "A commit is one step here: what it gives back is delivered before what it publishes, as it is older.",
+        "order within a transaction",
+        "A commit is one step here: what it gives back, or has a higher priority, is delivered first.",
         (
             DeclareQueue("@q0"),
             Publish("", "@q0"),
@@ -242,7 +317,7 @@ DIFFERENCES: tuple[Difference, ...] = (
             Publish("", "@q0"),
             Transaction("commit"),
         ),
-        parts=commits_both,
+        parts=commits_out_of_order,
     ),
     Difference(
         "overflow in an operator policy",

@@ -5,7 +5,6 @@ Leveret's are queues like all others, with what 4.3 adds for them: they keep the
 
 from __future__ import annotations
 
-import json
 import re
 
 from tests.differential.comparison import Difference, Moment, headers_of, with_headers
@@ -17,7 +16,6 @@ from tests.differential.operations import (
     Publish,
     Recover,
     SelectConfirm,
-    SetPolicy,
     Settle,
     returns_at_once,
 )
@@ -87,45 +85,18 @@ def consumers(counts: object) -> int:
     return int(found[1]) if found else 0
 
 
-def settings(moment: Moment, key: str) -> list[object]:
-    """What the arguments of queues, and policies, have said so far of a key of policies."""
-    arguments = [
-        value.value
-        for one in moment.before
-        if isinstance(one, DeclareQueue)
-        for name, value in one.arguments
-        if name == f"x-{key}"
-    ]
-    definitions = [json.loads(one.definition) for one in moment.before if isinstance(one, SetPolicy)]
-    return arguments + [definition[key] for definition in definitions if key in definition]
-
-
-def counts(moment: Moment) -> tuple[dict[str, object], dict[str, object]]:
-    """The queues' counts at the end of the step, here and there."""
-    found = [event.details for event in moment.whole_step if event.where == "queues"]
-    return found[len(found) // 2 - 1], found[-1]
-
-
 def full_later(moment: Moment) -> bool:
     """A quorum queue refuses publishes when it is full, and RabbitMQ's took one more."""
     refused = any(
         event.what == "refused" or "partial tx completion" in str(event.details.get("text")) for event in moment.ours
     )
-    ours, theirs = counts(moment)
-    longer = any(ready(ours.get(queue)) < ready(theirs.get(queue)) for queue in quorum_queues(moment))
-    return (refused or longer) and "reject-publish" in settings(moment, "overflow")
-
-
-def ready(counted: object) -> int:
-    """The number of ready messages in a queue's counts."""
-    found = re.match(r"(\d+) ready", str(counted))
-    return int(found[1]) if found else 0
+    return (refused or bool(moment.shorter & quorum_queues(moment))) and "reject-publish" in moment.settings("overflow")
 
 
 def expires_later(moment: Moment) -> bool:
     """A quorum queue with an expiry is gone here, and still there."""
-    ours, theirs = counts(moment)
-    return bool(settings(moment, "expires") and (theirs.keys() - ours.keys()) & quorum_queues(moment))
+    ours, theirs = moment.counts
+    return bool(moment.settings("expires") and (theirs.keys() - ours.keys()) & quorum_queues(moment))
 
 
 QUORUM_DIFFERENCES: tuple[Difference, ...] = (
