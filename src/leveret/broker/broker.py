@@ -20,6 +20,7 @@ from leveret.broker.channel import Channel
 from leveret.broker.connection import Connection
 from leveret.broker.durability import Store
 from leveret.broker.limits import NodeLimits, Usage
+from leveret.broker.mechanisms import DEFAULT_MECHANISMS
 from leveret.broker.queue import Queue
 from leveret.broker.redeclaring import STRICT
 from leveret.broker.timers import Timers
@@ -65,6 +66,7 @@ class Broker:
         self.started_at: Final = wall_clock()
         self.timers: Final = Timers(wall_clock)
         self.users: Final = Users()
+        self.mechanisms: tuple[str, ...] = DEFAULT_MECHANISMS  # by which clients may log in, in order of preference
         self.limits: Final = NodeLimits() if limits is None else limits
         self.redeclare: Final = redeclare  # how strictly redeclares are compared
         self.usage: Final = Usage()

@@ -29,7 +29,8 @@ from leveret.broker.connection_state import (
     RUNNING,
 )
 from leveret.broker.limits import check_connection
-from leveret.broker.users import MECHANISMS, BadCredentials
+from leveret.broker.mechanisms import EXTERNAL, NoCertificateName, certificate_user, offered
+from leveret.broker.users import BadCredentials
 
 if TYPE_CHECKING:
     from leveret.broker.connection import Connection
@@ -43,7 +44,8 @@ HEARTBEAT: Final = 60  # seconds, suggested to clients
 
 def start(connection: Connection) -> None:
     """Answer the protocol header."""
-    connection.send_method(0, ConnectionStart(0, 9, connection.broker.server_properties, MECHANISMS, b"en_US"))
+    mechanisms = " ".join(offered(connection)).encode()
+    connection.send_method(0, ConnectionStart(0, 9, connection.broker.server_properties, mechanisms, b"en_US"))
 
 
 def handle(connection: Connection, method: Method) -> None:
@@ -77,12 +79,10 @@ def handle_while_closing(connection: Connection, method: Method) -> None:
 def start_ok(connection: Connection, method: ConnectionStartOk) -> None:
     """Log in. HardError 403 for clients that know authentication_failure_close; the others are hung up on."""
     connection.client_properties = method.client_properties
-    if method.mechanism.encode() not in MECHANISMS.split():
+    if method.mechanism not in offered(connection):
         raise HardError(COMMAND_INVALID, f"unknown authentication mechanism '{method.mechanism}'", 10, 11)
     try:
-        connection.user = connection.broker.users.authenticate(
-            method.mechanism, method.response, connection.from_loopback
-        )
+        connection.user = authenticate(connection, method)
     except BadCredentials as error:
         log.warning("connection %s: %s login refused: %s", connection.name, method.mechanism, error)
         if connection.understands("authentication_failure_close"):
@@ -95,6 +95,18 @@ def start_ok(connection: Connection, method: ConnectionStartOk) -> None:
         return
     connection.state = EXPECT_TUNE_OK
     connection.send_method(0, ConnectionTune(connection.broker.limits.channel_max, FRAME_MAX, HEARTBEAT))
+
+
+def authenticate(connection: Connection, method: ConnectionStartOk) -> str:
+    """The name of the user who logs in, or BadCredentials."""
+    users = connection.broker.users
+    if method.mechanism != EXTERNAL:
+        return users.authenticate(method.mechanism, method.response, connection.from_loopback)
+    try:
+        name = certificate_user(connection)
+    except NoCertificateName as error:
+        raise BadCredentials(str(error)) from None
+    return users.admit(name, connection.from_loopback)
 
 
 def tune_ok(connection: Connection, method: ConnectionTuneOk) -> None:

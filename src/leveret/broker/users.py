@@ -1,7 +1,6 @@
 """Who may log in: users with passwords, and the two SASL mechanisms that carry a password.
 
-EXTERNAL is left out on purpose: py-amqp prefers it whenever it is offered. `guest` may only come from loopback, as
-in RabbitMQ.
+`guest` may only come from loopback, as in RabbitMQ.
 """
 
 from __future__ import annotations
@@ -12,8 +11,6 @@ from typing import Final
 from leveret.amqp.field_table import decode_table
 from leveret.amqp.reply_codes import AMQPError
 from leveret.broker.limits import Usage
-
-MECHANISMS: Final = b"PLAIN AMQPLAIN"
 
 
 class BadCredentials(Exception):
@@ -31,9 +28,14 @@ class Users:
     def authenticate(self, mechanism: str, response: bytes, from_loopback: bool) -> str:
         """The name of the user who logs in, or BadCredentials."""
         name, password = credentials(mechanism, response)
-        expected = self._passwords.get(name)
-        same = hmac.compare_digest((expected or "").encode(), password)
-        if expected is None or not same:
+        same = hmac.compare_digest(self._passwords.get(name, "").encode(), password)
+        if not same:
+            raise BadCredentials(f"user '{name}' - invalid credentials")
+        return self.admit(name, from_loopback)
+
+    def admit(self, name: str, from_loopback: bool) -> str:
+        """The name of a user who has proved who they are, or BadCredentials."""
+        if name not in self._passwords:
             raise BadCredentials(f"user '{name}' - invalid credentials")
         if name in self._loopback_only and not from_loopback:
             raise BadCredentials(f"user '{name}' can only connect via localhost")

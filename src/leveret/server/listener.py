@@ -1,4 +1,7 @@
-"""Listening sockets: TCP on any address family, and Unix sockets."""
+"""Listening sockets: TCP on any address family, and Unix sockets.
+
+Clients of a plain listener go to the tick at once; where TLS or the PROXY protocol comes first, through an `Entrance`.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,12 @@ import os
 import socket
 import stat
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from leveret.server.tick import Tick
+
+if TYPE_CHECKING:
+    from leveret.server.arrival import Entrance
 
 log: Final = logging.getLogger("leveret.listener")
 
@@ -27,8 +33,16 @@ class CannotListen(Exception):
 class Listener:
     """One listening socket whose clients join the tick."""
 
-    def __init__(self, tick: Tick, sock: socket.socket, url: str, unix_path: Path | None = None) -> None:
+    def __init__(
+        self,
+        tick: Tick,
+        sock: socket.socket,
+        url: str,
+        unix_path: Path | None = None,
+        entrance: Entrance | None = None,
+    ) -> None:
         self.tick = tick
+        self.entrance = entrance
         self.sock = sock
         self.url = url
         self.unix_path = unix_path
@@ -38,8 +52,8 @@ class Listener:
     def accept(self) -> None:
         """Take the clients that wait."""
         for _ in range(ACCEPTED_AT_ONCE):
-            if len(self.tick.clients) >= self.tick.most_clients:
-                self._pause(f"{len(self.tick.clients)} are open, which is as many as the open files limit allows")
+            if self.tick.is_full():
+                self._pause(f"{self.tick.most_clients} are open, which is as many as the open files limit allows")
                 return
             try:
                 sock, address = self.sock.accept()
@@ -70,13 +84,18 @@ class Listener:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         local = sock.getsockname()
-        self.tick.add(sock, host_port(address), host_port(local), is_loopback(str(address[0])))
+        if self.entrance is not None:
+            self.entrance.admit(sock, address, local)
+        else:
+            self.tick.add(sock, host_port(address), host_port(local), is_loopback(str(address[0])))
 
     def close(self) -> None:
         """Stop listening."""
         if self.sock.fileno() >= 0:
             self.tick.loop.remove_reader(self.sock.fileno())
             self.sock.close()
+            if self.entrance is not None:
+                self.entrance.close()
             if self.unix_path is not None:
                 self.unix_path.unlink(missing_ok=True)
 
@@ -94,12 +113,12 @@ def host_port(address: tuple[object, ...]) -> str:
     return f"[{host}]:{address[1]}" if ":" in host else f"{host}:{address[1]}"
 
 
-def url_of(address: tuple[object, ...]) -> str:
+def url_of(address: tuple[object, ...], entrance: Entrance | None = None) -> str:
     """The AMQP URL of a listening address."""
-    return f"amqp://{host_port(address)}"
+    return f"{'amqp' if entrance is None or entrance.tls is None else 'amqps'}://{host_port(address)}"
 
 
-async def listen_tcp(tick: Tick, host: str, port: int) -> list[Listener]:
+async def listen_tcp(tick: Tick, host: str, port: int, entrance: Entrance | None = None) -> list[Listener]:
     """Listen on every address that a host name stands for, all on the same port; port 0 takes a free one.
 
     Raises CannotListen.
@@ -122,7 +141,7 @@ async def listen_tcp(tick: Tick, host: str, port: int) -> list[Listener]:
             reason = os.strerror(error.errno) if error.errno else str(error)
             raise CannotListen(f"cannot listen on {host_port(wanted)}: {reason}") from None
         port = int(sock.getsockname()[1])
-        listeners.append(Listener(tick, sock, url_of(sock.getsockname())))
+        listeners.append(Listener(tick, sock, url_of(sock.getsockname(), entrance), entrance=entrance))
     return listeners
 
 
