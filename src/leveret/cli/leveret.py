@@ -14,6 +14,7 @@ from typing import NoReturn
 from leveret import __version__
 from leveret.build import description
 from leveret.cli import DEFAULT_DATA_DIR
+from leveret.cli.tls_options import add_tls, tls_options
 from leveret.server.limits import parse_memory_limit, parse_size
 
 LOG_LEVELS = ("debug", "info", "warning", "error", "none")
@@ -53,6 +54,7 @@ def parser() -> OneLineParser:
     serve.add_argument("--unix-socket", type=Path, metavar="PATH", help="listen on this Unix socket as well")
     add_data_options(serve)
     add_limits(serve)
+    add_tls(serve)
     serve.add_argument(
         "--redeclare",
         choices=REDECLARE,
@@ -214,6 +216,7 @@ def run_server(arguments: argparse.Namespace) -> int:
         segment_size=arguments.segment_size,
         redeclare=arguments.redeclare,
         limits=NodeLimits(**{name: getattr(arguments, name) for name, _, _ in LIMITS}),
+        **tls_options(arguments),
     )
     try:
         asyncio.run(serve(configuration))

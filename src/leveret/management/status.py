@@ -92,5 +92,6 @@ def disk_free(folder: Path) -> int | None:
 def listener(url: str, node: str) -> dict[str, object]:
     """A listener in RabbitMQ's terms; one on a Unix socket has its path as interface and port 0."""
     scheme, _, place = url.partition("://")
+    protocol, purpose = ("amqp/ssl", f"{PURPOSE} over TLS") if scheme == "amqps" else ("amqp", PURPOSE)
     host, _, port = (place, "", "0") if scheme.endswith("+unix") else place.rpartition(":")
-    return {"interface": host.strip("[]"), "node": node, "port": int(port), "protocol": "amqp", "purpose": PURPOSE}
+    return {"interface": host.strip("[]"), "node": node, "port": int(port), "protocol": protocol, "purpose": purpose}

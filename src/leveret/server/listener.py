@@ -40,8 +40,11 @@ class Listener:
         url: str,
         unix_path: Path | None = None,
         entrance: Entrance | None = None,
+        ours: bool = True,
     ) -> None:
+        """`unix_path` is that of a Unix socket, which is removed at the end if it is `ours`."""
         self.tick = tick
+        self.ours = ours
         self.entrance = entrance
         self.sock = sock
         self.url = url
@@ -96,7 +99,7 @@ class Listener:
             self.sock.close()
             if self.entrance is not None:
                 self.entrance.close()
-            if self.unix_path is not None:
+            if self.unix_path is not None and self.ours:
                 self.unix_path.unlink(missing_ok=True)
 
 
@@ -158,6 +161,16 @@ def tcp_socket(family: int, address: tuple[object, ...]) -> socket.socket:
         sock.close()
         raise
     return sock
+
+
+def adopt(tick: Tick, sock: socket.socket, entrance: Entrance | None) -> Listener:
+    """Take the clients of a socket that somebody else has opened. Raises CannotListen."""
+    if sock.type != socket.SOCK_STREAM or not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        raise CannotListen(f"cannot listen on file descriptor {sock.fileno()}: it is no listening socket")
+    if sock.family == socket.AF_UNIX:
+        path = os.fsdecode(sock.getsockname()).replace("\0", "@")  # that begins the name of one without a file
+        return Listener(tick, sock, f"amqp+unix://{path}", Path(path), ours=False)
+    return Listener(tick, sock, url_of(sock.getsockname(), entrance), entrance=entrance)
 
 
 def listen_unix(tick: Tick, path: Path) -> Listener:

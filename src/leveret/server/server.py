@@ -2,7 +2,7 @@
 
 Starting makes the data folder, the broker, its listeners and the control socket, in this order, and says `ready`
 when all of them serve. SIGTERM, SIGINT and `leveretctl stop` tell every client 320 CONNECTION_FORCED and give them
-a moment to hear it.
+a moment to hear it. SIGHUP has certificates read again.
 """
 
 from __future__ import annotations
@@ -22,14 +22,20 @@ from typing import Final
 from leveret import __version__
 from leveret.broker.broker import Broker
 from leveret.broker.limits import NodeLimits
+from leveret.broker.mechanisms import DEFAULT_MECHANISMS
 from leveret.broker.redeclaring import STRICT
 from leveret.build import description
 from leveret.server.alarms import DEFAULT_DISK_FREE_LIMIT, AlarmWatch
+from leveret.server.amqp_listeners import AmqpListeners
+from leveret.server.certificate import DISTINGUISHED_NAME
 from leveret.server.control import CannotControl, ControlServer
 from leveret.server.limits import most_clients
-from leveret.server.listener import CannotListen, Listener, listen_tcp, listen_unix
+from leveret.server.listener import CannotListen
+from leveret.server.proxy_protocol import Network
+from leveret.server.service_manager import ServiceManager, handed_sockets
 from leveret.server.storage import CannotStart, open_storage
 from leveret.server.tick import Tick
+from leveret.server.tls import DEPTH, VERIFY_NONE, NamedCertificate
 from leveret.store.segment import SEGMENT_SIZE
 
 log: Final = logging.getLogger("leveret")
@@ -52,6 +58,25 @@ class Configuration:
     segment_size: int = SEGMENT_SIZE  # octets
     redeclare: str = STRICT
     limits: NodeLimits = field(default_factory=NodeLimits)
+    tls_bind: tuple[str, ...] = ()
+    tls_port: int = 5671
+    tls_certfile: Path | None = None
+    tls_keyfile: Path | None = None
+    tls_password: str | None = None
+    tls_cacertfile: Path | None = None
+    tls_verify: str = VERIFY_NONE
+    tls_fail_if_no_peer_cert: bool = False
+    tls_depth: int = DEPTH
+    tls_versions: tuple[str, ...] = ("tlsv1.3", "tlsv1.2")
+    tls_ciphers: tuple[str, ...] = ()
+    tls_sni: tuple[NamedCertificate, ...] = ()
+    tls_cert_login_from: str = DISTINGUISHED_NAME
+    tls_cert_login_san_type: str = "dns"
+    tls_cert_login_san_index: int = 0
+    tls_handshake_timeout: int = 5000  # milliseconds
+    auth_mechanisms: tuple[str, ...] = DEFAULT_MECHANISMS
+    proxy_protocol: bool = False
+    proxy_protocol_trusted_sources: tuple[Network, ...] = ()
 
 
 async def serve(configuration: Configuration) -> None:
@@ -60,6 +85,11 @@ async def serve(configuration: Configuration) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
+    listeners = AmqpListeners()
+    loop.add_signal_handler(signal.SIGHUP, listeners.reload)
+    manager = ServiceManager(os.environ)
+    handed = handed_sockets(os.environ)
+    manager.tell("STATUS=reading the data folder")
     storage = open_storage(
         configuration.data_dir, configuration.ephemeral, configuration.sync, configuration.segment_size, loop
     )
@@ -67,43 +97,35 @@ async def serve(configuration: Configuration) -> None:
     broker = Broker(
         __version__, node, time.time, os.urandom, storage.store, configuration.limits, configuration.redeclare
     )
+    broker.mechanisms = configuration.auth_mechanisms
     tick = Tick(broker, loop, most_clients())
     storage.restore(broker, tick)
     try:
-        listeners = await listen(tick, configuration)
+        await listeners.open(tick, configuration, handed)
     except CannotListen as error:
         raise CannotStart(str(error)) from None
     control = await open_control(configuration, tick, listeners, stopping)
     watch = alarm_watch(tick, configuration)
     log.info("Leveret %s (%s) on Python %s", __version__, description(), sys.version.split()[0])
     storage.report()
-    for listener in listeners:
-        log.info("listening on %s", listener.url)
+    for name, sockets in handed.items():
+        log.warning("systemd has handed over %d sockets named '%s', which nothing here serves", len(sockets), name)
+    for url in listeners.urls():
+        log.info("listening on %s", url)
     watch.start()
     gc.freeze()  # what is there now stays: no need to look at it again and again
-    print(f"ready {listeners[0].url}", flush=True)
+    print(f"ready {listeners.opened[0].url}", flush=True)
+    manager.tell("READY=1", f"STATUS=listening on {', '.join(listeners.urls())}")
+    manager.keep_watch(loop)
     await stopping.wait()
     log.info("stopping")
+    manager.tell("STOPPING=1", "STATUS=closing connections")
     watch.stop()
-    for listener in listeners:
-        listener.close()
+    listeners.close()
     await say_goodbye(tick)
     await storage.close()
     if control is not None:
         await control.close()
-
-
-async def listen(tick: Tick, configuration: Configuration) -> list[Listener]:
-    """Open every listener that the configuration asks for."""
-    listeners: list[Listener] = []
-    port = configuration.port
-    for host in configuration.bind:
-        added = await listen_tcp(tick, host, port)
-        port = int(added[0].sock.getsockname()[1])
-        listeners += added
-    if configuration.unix_socket is not None:
-        listeners.append(listen_unix(tick, configuration.unix_socket))
-    return listeners
 
 
 def alarm_watch(tick: Tick, configuration: Configuration) -> AlarmWatch:
@@ -116,18 +138,16 @@ def alarm_watch(tick: Tick, configuration: Configuration) -> AlarmWatch:
 
 
 async def open_control(
-    configuration: Configuration, tick: Tick, listeners: list[Listener], stopping: asyncio.Event
+    configuration: Configuration, tick: Tick, listeners: AmqpListeners, stopping: asyncio.Event
 ) -> ControlServer | None:
     """Open the control socket, if there is a data folder; CannotStart if that one is another broker's."""
     if configuration.data_dir is None:
         return None
-    urls = [listener.url for listener in listeners]
-    control = ControlServer(tick.broker, stopping.set, configuration.data_dir, urls, tick.begin)
+    control = ControlServer(tick.broker, stopping.set, configuration.data_dir, listeners.urls(), tick.begin)
     try:
         await control.start()
     except CannotControl as error:
-        for listener in listeners:
-            listener.close()
+        listeners.close()
         raise CannotStart(str(error)) from None
     return control
 
