@@ -59,12 +59,12 @@ class TlsClient(Client):
         failure = ""
         try:
             self._incoming.write(data)
-            while self._incoming.pending:
-                pieces.append(self._tls.read(RECORD))
+            while self._incoming.pending and not going:
+                piece = self._tls.read(RECORD)
+                pieces.append(piece)
+                going = not piece
         except ssl.SSLWantReadError:
             pass  # the last thing that came was TLS's own, or is not whole
-        except ssl.SSLZeroReturnError:
-            going = True
         except ssl.SSLError as error:
             failure = error.reason or "unknown error"
         if pieces:
@@ -77,7 +77,13 @@ class TlsClient(Client):
         elif going:
             # As if the socket had ended: after the tick that handles what came before.
             self.tick.begin()
-            self.tick.loop.call_soon(self.hang_up)
+            self.tick.loop.call_soon(self._agree)
+
+    def _agree(self) -> None:
+        """The client has ended TLS: end it, too, and hang up."""
+        if not self.closed:
+            self._say_goodbye()
+            self.hang_up()
 
     def _answer(self) -> None:
         """Send what TLS has to say of its own: alerts, new keys."""
@@ -129,12 +135,14 @@ class TlsClient(Client):
     def _linger(self) -> None:
         """Say in TLS, too, that nothing more will come."""
         if not self._said_goodbye:
-            self._said_goodbye = True
-            with contextlib.suppress(ssl.SSLError):  # the client has not answered yet, and need not
-                self._tls.unwrap()
-            self._send_unsent()
-            if self.unsent:
-                self._wait_for_room()
-                return
-        if not self.closed:
+            self._say_goodbye()
+        if self.unsent:
+            self._wait_for_room()
+        elif not self.closed:
             super()._linger()
+
+    def _say_goodbye(self) -> None:
+        self._said_goodbye = True
+        with contextlib.suppress(ssl.SSLError):  # the client has not answered yet, and need not
+            self._tls.unwrap()
+        self._send_unsent()

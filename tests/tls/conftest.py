@@ -1,0 +1,96 @@
+"""Fixtures of the tests of TLS: an authority, brokers that listen with its certificates, and clients of theirs."""
+
+from __future__ import annotations
+
+import re
+import socket
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.broker_process import BrokerProcess
+from tests.support.certificates import Authority, Issued
+from tests.support.raw_client import RawClient
+
+ENCRYPTED = re.compile(r"listening on amqps://127\.0\.0\.1:(\d+)")
+
+
+class TlsBroker(BrokerProcess):
+    """A broker with a TLS listener."""
+
+    def __init__(self, folder: Path, server: Issued, *arguments: str) -> None:
+        certificate = ["--tls-certfile", str(server.certfile), "--tls-keyfile", str(server.keyfile)]
+        super().__init__(folder, "--tls-bind", "127.0.0.1", "--tls-port", "0", *certificate, *arguments)
+
+    @property
+    def tls_port(self) -> int:
+        found = ENCRYPTED.findall(self.log_path.read_text())
+        assert found, "the broker does not say where it listens for TLS"
+        return int(found[-1])
+
+    def logged(self, text: str) -> int:
+        """How many lines of the log have this text."""
+        return self.log_path.read_text().count(text)
+
+
+class TlsClient(RawClient):
+    """A raw client whose socket is encrypted."""
+
+    def __init__(self, port: int, context: ssl.SSLContext, host: str = "localhost") -> None:
+        super().__init__(port)
+        try:
+            self.socket: ssl.SSLSocket = context.wrap_socket(self.socket, server_hostname=host)
+        except OSError:
+            self.socket.close()
+            raise
+
+    def log_in(self, *arguments: Any, **keywords: Any) -> TlsClient:
+        super().log_in(*arguments, **keywords)
+        return self
+
+    def shown(self) -> str:
+        """The common name in the broker's certificate."""
+        certificate = self.socket.getpeercert()
+        assert certificate
+        return str(dict(part[0] for part in certificate["subject"])["commonName"])  # type: ignore[misc]
+
+
+def alert(port: int, context: ssl.SSLContext, host: str = "localhost") -> str:
+    """What the broker says when it refuses a handshake, in OpenSSL's words."""
+    with pytest.raises(ssl.SSLError) as refused, socket.create_connection(("127.0.0.1", port), 10) as sock:
+        with context.wrap_socket(sock, server_hostname=host) as encrypted:
+            encrypted.recv(1)  # in TLS 1.3 the client believes to be done before its certificate is looked at
+    return str(refused.value.reason)
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the certificates."""
+    return tmp_path_factory.mktemp("certificates")
+
+
+@pytest.fixture(scope="session")
+def authority(certificates: Path) -> Authority:
+    return Authority(certificates)
+
+
+@pytest.fixture(scope="session")
+def server(authority: Authority) -> Issued:
+    """The broker's certificate, for localhost."""
+    return authority.issue("server")
+
+
+@pytest.fixture(scope="session")
+def stranger(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """An authority that nobody trusts."""
+    return Authority(tmp_path_factory.mktemp("stranger"), "stranger")
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory, server: Issued) -> Iterator[TlsBroker]:
+    """A broker that asks nobody for a certificate."""
+    with TlsBroker(tmp_path_factory.mktemp("broker"), server, "--tls-handshake-timeout", "400") as process:
+        yield process
