@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 READY = re.compile(r"ready amqp://(?:\[[^\]]+\]|[^:]+):(\d+)")
 
@@ -73,7 +74,7 @@ class BrokerProcess:
         self.process.stdout.close()
         return status
 
-    def __enter__(self) -> BrokerProcess:
+    def __enter__(self) -> Self:
         self.start()
         return self
 

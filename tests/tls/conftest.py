@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 import socket
 import ssl
+import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -31,25 +31,27 @@ class TlsBroker(BrokerProcess):
         assert found, "the broker does not say where it listens for TLS"
         return int(found[-1])
 
-    def logged(self, text: str) -> int:
-        """How many lines of the log have this text."""
-        return self.log_path.read_text().count(text)
+    def expect_logged(self, text: str, times: int = 1) -> None:
+        """The log must come to have this text so many times."""
+        deadline = time.monotonic() + 10
+        while (found := self.log_path.read_text().count(text)) < times and time.monotonic() < deadline:
+            time.sleep(0.005)
+        assert found == times, f"{text!r} was logged {found} times: {self.log_path.read_text()}"
 
 
 class TlsClient(RawClient):
     """A raw client whose socket is encrypted."""
 
-    def __init__(self, port: int, context: ssl.SSLContext, host: str = "localhost") -> None:
+    def __init__(self, port: int, context: ssl.SSLContext, host: str = "localhost", cut_off: bool = True) -> None:
+        """`cut_off` says whether the end of the socket without that of TLS is taken for an end."""
         super().__init__(port)
         try:
-            self.socket: ssl.SSLSocket = context.wrap_socket(self.socket, server_hostname=host)
+            self.socket: ssl.SSLSocket = context.wrap_socket(
+                self.socket, server_hostname=host, suppress_ragged_eofs=cut_off
+            )
         except OSError:
             self.socket.close()
             raise
-
-    def log_in(self, *arguments: Any, **keywords: Any) -> TlsClient:
-        super().log_in(*arguments, **keywords)
-        return self
 
     def shown(self) -> str:
         """The common name in the broker's certificate."""
@@ -60,9 +62,12 @@ class TlsClient(RawClient):
 
 def alert(port: int, context: ssl.SSLContext, host: str = "localhost") -> str:
     """What the broker says when it refuses a handshake, in OpenSSL's words."""
-    with pytest.raises(ssl.SSLError) as refused, socket.create_connection(("127.0.0.1", port), 10) as sock:
-        with context.wrap_socket(sock, server_hostname=host) as encrypted:
-            encrypted.recv(1)  # in TLS 1.3 the client believes to be done before its certificate is looked at
+    with (
+        pytest.raises(ssl.SSLError) as refused,
+        socket.create_connection(("127.0.0.1", port), 10) as sock,
+        context.wrap_socket(sock, server_hostname=host) as encrypted,
+    ):
+        encrypted.recv(1)  # in TLS 1.3 the client believes to be done before its certificate is looked at
     return str(refused.value.reason)
 
 

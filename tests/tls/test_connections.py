@@ -118,8 +118,7 @@ def test_small_messages_in_one_piece(broker: TlsBroker, authority: Authority) ->
 
 def test_both_sides_say_goodbye(broker: TlsBroker, authority: Authority) -> None:
     """The broker ends TLS properly: a client that looks whether its last words were cut off finds that they weren't."""
-    client = TlsClient(broker.tls_port, authority.context()).log_in()
-    client.socket.suppress_ragged_eofs = False
+    client = TlsClient(broker.tls_port, authority.context(), cut_off=False).log_in()
     client.send(method(0, CONNECTION_CLOSE, close_arguments()))
     client.expect(CONNECTION_CLOSE_OK, channel=0)
     assert client.socket.recv(1) == b""
