@@ -12,6 +12,7 @@ import pytest
 
 from tests.ctl.conftest import leveretctl_here
 from tests.support.certificates import Authority
+from tests.support.encrypted import TlsBroker, TlsClient
 from tests.support.raw_client import (
     BASIC_CONSUME_OK,
     CONNECTION_CLOSE,
@@ -21,7 +22,6 @@ from tests.support.raw_client import (
     method,
     publish,
 )
-from tests.tls.conftest import TlsBroker, TlsClient
 
 
 def parameters(broker: TlsBroker, context: ssl.SSLContext) -> pika.ConnectionParameters:

@@ -11,8 +11,8 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from tests.support.certificates import Authority, Issued, name_of
+from tests.support.encrypted import TlsBroker, TlsClient
 from tests.support.raw_client import CONNECTION_TUNE, RawClient, start_ok
-from tests.tls.conftest import TlsBroker, TlsClient
 
 ASKING = ("--tls-verify", "verify_peer", "--auth-mechanisms", "PLAIN", "--auth-mechanisms", "EXTERNAL")
 REFUSED = "Login was refused using authentication mechanism EXTERNAL. For details see the broker logfile."

@@ -10,8 +10,8 @@ import time
 import pytest
 
 from tests.support.certificates import Authority
+from tests.support.encrypted import TlsBroker, TlsClient
 from tests.support.raw_client import PROTOCOL_HEADER, RawClient, consume, publish
-from tests.tls.conftest import TlsBroker, TlsClient
 
 HELLO_LENGTH = 300  # octets, at least, of what a client says first
 

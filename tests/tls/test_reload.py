@@ -14,8 +14,8 @@ import pytest
 
 from tests.support.broker_process import BrokerProcess
 from tests.support.certificates import Authority, Issued
+from tests.support.encrypted import TlsBroker, TlsClient
 from tests.support.raw_client import RawClient
-from tests.tls.conftest import TlsBroker, TlsClient
 
 READ = "certificates for AMQP were read again"
 NOT_READ = "certificates for AMQP were not read again, those read before serve on"

@@ -13,7 +13,7 @@ from cryptography import x509
 
 from leveret.server.tls import CannotUse, Certificates, NamedCertificate, TlsSettings, parse_named_certificate
 from tests.support.certificates import Authority, Issued
-from tests.tls.conftest import TlsBroker, TlsClient
+from tests.support.encrypted import TlsBroker, TlsClient
 
 
 def certificates_of(settings: TlsSettings) -> Certificates:

@@ -13,7 +13,7 @@ from cryptography.x509.oid import NameOID
 
 from tests.ctl.conftest import leveretctl_here
 from tests.support.certificates import DAY, Authority, Issued
-from tests.tls.conftest import TlsBroker, TlsClient, alert
+from tests.support.encrypted import TlsBroker, TlsClient, alert
 
 
 @pytest.fixture(scope="module")

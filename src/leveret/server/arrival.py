@@ -41,7 +41,10 @@ class TlsEntrance:
 class Entrance:
     """Takes the sockets of listeners through what comes before AMQP."""
 
-    def __init__(self, tick: Tick, proxy: ProxyRule | None, tls: TlsEntrance | None) -> None:
+    def __init__(
+        self, tick: Tick, proxy: ProxyRule | None, tls: TlsEntrance | None, header_timeout: float = HEADER_TIMEOUT
+    ) -> None:
+        self.header_timeout: Final = header_timeout
         self.tick: Final = tick
         self.proxy: Final = proxy
         self.tls: Final = tls
@@ -98,7 +101,7 @@ class Arrival:
         self._entrance.tick.arriving += 1
         self._entrance.arrivals.add(self)
         self._sock.setblocking(False)
-        self._deadline = self._loop.call_later(HEADER_TIMEOUT, self._too_late)
+        self._deadline = self._loop.call_later(self._entrance.header_timeout, self._too_late)
         self._loop.add_reader(self._descriptor, self._readable)
         if not expects_header:
             self._begin_tls()

@@ -94,6 +94,8 @@ def text_header(data: bytes) -> Header | None:
     if family is None or len(words) != 6:
         raise BadHeader("its PROXY line is not TCP4, TCP6 or UNKNOWN, two addresses and two ports")
     try:
+        if "%" in words[2] + words[3]:
+            raise ValueError("a zone means something on one machine alone")
         hosts = [str(family(word)) for word in words[2:4]]
     except ValueError:
         raise BadHeader(f"its PROXY line has a wrong {words[1]} address") from None
