@@ -108,8 +108,8 @@ async def serve(configuration: Configuration) -> None:
     watch = alarm_watch(tick, configuration)
     log.info("Leveret %s (%s) on Python %s", __version__, description(), sys.version.split()[0])
     storage.report()
-    for name, sockets in handed.items():
-        log.warning("systemd has handed over %d sockets named '%s', which nothing here serves", len(sockets), name)
+    for name in handed:
+        log.warning("systemd has handed over sockets named '%s', which nothing here serves", name)
     for url in listeners.urls():
         log.info("listening on %s", url)
     watch.start()
