@@ -1,21 +1,26 @@
-"""Load on queues that do more than keep messages in order: priorities, and expiry. Raw sockets, as in `amqpload.py`.
+"""Load on queues that do more than keep messages in order: priorities, expiry, dead letters. Raw sockets, as in
+`amqpload.py`.
 
 `priority`: transient messages of 100 octets, their priorities 0 to 9 at random, go through one queue with
 x-max-priority 10 to a consumer without acknowledgements, which is always a few thousand messages behind.
 `ttl`: a queue with x-message-ttl takes in so many messages; then each of them expires at one and the same moment, by
-the expiration it was published with, and the queue is watched until it is empty. Each prints one JSON line.
+the expiration it was published with, and the queue is watched until it is empty.
+`chain`: so many messages go through 28 queues with x-message-ttl, each of which dead-letters to the next, as in
+Celery's delayed delivery, and the last queue is watched until it has them all. Each prints one JSON line.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import itertools
 import json
 import os
 import random
 import struct
 import threading
 import time
+from typing import Any
 
 from routing_load import BODY, SHORT_PAUSE, WARM_UP, Counter
 
@@ -24,6 +29,14 @@ amqpload = importlib.import_module("amqpload")  # beside this file; untyped, and
 PER_BLOCK = 500  # messages sent at once
 SAMPLE = 50_000  # messages by which the time is estimated that all of them take
 LONG = 3_600_000  # milliseconds
+LINKS = 28  # queues of a chain
+SHORT = 5  # milliseconds in each of them
+
+
+def ready(connection: Any, queue: str, **arguments: int | str) -> int:
+    """Messages in a queue, which is declared with these arguments unless it is there."""
+    answer: bytes = connection.declare(queue, arguments=arguments)
+    return int(struct.unpack_from(">L", answer, 5 + answer[4])[0])
 
 
 def message(queue: str, flag: int, value: bytes) -> bytes:
@@ -74,8 +87,7 @@ class Filler:
 
     def ready(self) -> int:
         """Messages in the queue, once everything published is in it."""
-        answer: bytes = self.connection.declare(self.queue, arguments={"x-message-ttl": LONG})
-        return int(struct.unpack_from(">L", answer, 5 + answer[4])[0])
+        return ready(self.connection, self.queue, **{"x-message-ttl": LONG})
 
     def publish(self, count: int, expiry: float) -> float:
         """Publish messages that expire at this time (of time.monotonic); gives how many seconds that took."""
@@ -108,18 +120,39 @@ def ttl(options: argparse.Namespace) -> dict[str, float]:
     return {"fill_per_s": round(options.count / took), "expire_per_s": round(before / max(dropped, 0.001))}
 
 
+def chain(options: argparse.Namespace) -> dict[str, float]:
+    """How often a second a message goes from one queue of a chain to the next."""
+    connection = amqpload.Connection(options.port)
+    names = [f"chain-{os.getpid()}-{number}" for number in range(LINKS + 1)]
+    for name, following in itertools.pairwise(names):
+        to_next = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": following}
+        connection.declare(name, arguments={"x-message-ttl": SHORT, **to_next})
+    connection.declare(names[-1])
+    begun = time.monotonic()
+    for _ in range(options.count // PER_BLOCK):
+        connection.sock.sendall(message(names[0], 0x1000, b"\1") * PER_BLOCK)
+    while ready(connection, names[-1]) < options.count // PER_BLOCK * PER_BLOCK:
+        time.sleep(0.01)
+    took = time.monotonic() - begun
+    for name in names:
+        connection.delete(name)
+    return {"moves_per_s": round(options.count // PER_BLOCK * PER_BLOCK * LINKS / took)}
+
+
+LOADS = {"priority": priority, "ttl": ttl, "chain": chain}
+
+
 def main() -> None:
     """Measure, and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("kind", choices=("priority", "ttl"))
+    parser.add_argument("kind", choices=LOADS)
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--ahead", type=int, default=4000, help="messages that may be on their way")
-    parser.add_argument("--count", type=int, default=1_000_000, help="messages that expire")
+    parser.add_argument("--count", type=int, default=1_000_000, help="messages that expire, or go through the chain")
     parser.add_argument("--pid", type=int, help="of no use here")
     options = parser.parse_args()
-    figures = priority(options) if options.kind == "priority" else ttl(options)
-    print(json.dumps({"kind": options.kind, **figures}), flush=True)
+    print(json.dumps({"kind": options.kind, **LOADS[options.kind](options)}), flush=True)
 
 
 if __name__ == "__main__":

@@ -121,6 +121,12 @@ ROWS = (
         "queue_load.py",
     ),
     Row(
+        "chain",
+        ("chain", "--count", "5000"),
+        (Metric("moves_per_s", "chain of 28 TTL queues, 5,000 messages of 100 B: dead letters moved a second"),),
+        "queue_load.py",
+    ),
+    Row(
         "durable-queues",
         ("queues", "--count", "2000", "--durable"),
         (

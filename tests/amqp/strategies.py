@@ -7,7 +7,7 @@ from decimal import Decimal
 from hypothesis import strategies as st
 
 from leveret.amqp import methods
-from leveret.amqp.field_table import FieldValue, Table
+from leveret.amqp.field_table import FieldValue, Table, encode_value
 from leveret.amqp.methods import Method
 from leveret.amqp.properties import BasicProperties
 
@@ -61,6 +61,31 @@ field_values: st.SearchStrategy[FieldValue] = st.recursive(
     max_leaves=12,
 )
 tables = _tables_of(field_values)
+
+
+def _longstr(octets: bytes) -> bytes:
+    return len(octets).to_bytes(4, "big") + octets
+
+
+def _entries_of(values: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
+    keys = st.sampled_from((b"", b"a", b"b", b"queue", b"\xff", b"\xc3\xa9")) | st.binary(max_size=20)
+    entries = st.tuples(keys, values).map(lambda entry: bytes([len(entry[0])]) + entry[0] + entry[1])
+    return st.lists(entries, max_size=5).map(b"".join)
+
+
+# Values with their letter as a client may send them, also such as nobody writes: equal keys, L, booleans above 1, and
+# floats that are not numbers.
+encoded_values: st.SearchStrategy[bytes] = st.recursive(
+    simple_values.map(encode_value)
+    | st.sampled_from((b"t\x02", b"t\xff", b"f\x7f\x80\x00\x01", b"f\x7f\xff\xff\xff"))
+    | st.binary(min_size=8, max_size=8).map(lambda octets: b"L" + octets),
+    lambda inner: (
+        st.lists(inner, max_size=4).map(lambda values: b"A" + _longstr(b"".join(values)))
+        | _entries_of(inner).map(lambda entries: b"F" + _longstr(entries))
+    ),
+    max_leaves=12,
+)
+encoded_entries = _entries_of(encoded_values)  # of a table, without its length
 
 _FIELDS: dict[str, st.SearchStrategy] = {
     "version_major": octets,

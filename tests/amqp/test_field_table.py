@@ -17,11 +17,14 @@ from leveret.amqp.field_table import (
     Table,
     check_table,
     decode_table,
+    decode_value,
     encode_table,
+    encode_value,
     from_python,
     table_from_python,
     table_to_python,
     to_python,
+    value_end,
 )
 from leveret.amqp.reply_codes import SYNTAX_ERROR, HardError
 from tests.amqp import strategies
@@ -105,6 +108,20 @@ def test_round_trip(table: Table) -> None:
     assert list(decoded) == list(table)
     assert encode_table(decoded) == encoded
     check_table(encoded, 4, len(encoded))
+
+
+@given(strategies.field_values, st.binary(max_size=20), st.binary(max_size=20))
+def test_one_value_alone(value: FieldValue, before: bytes, after: bytes) -> None:
+    encoded = encode_value(value)
+    assert encode_table({"k": value})[4:] == b"\x01k" + encoded
+    assert decode_value(encoded) == value
+    assert value_end(before + encoded + after, len(before)) == len(before + encoded)
+
+
+@pytest.mark.parametrize("octets", [b"", b"I\x00", b"VV", b"S\x00\x00\x00\x01", b"Z", b"F\x00\x00\x00\x01"])
+def test_octets_that_are_not_one_value(octets: bytes) -> None:
+    with pytest.raises(HardError):
+        decode_value(octets)
 
 
 @given(strategies.tables, st.binary(max_size=20), st.binary(max_size=20))

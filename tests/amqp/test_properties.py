@@ -8,13 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leveret.amqp.field_table import FieldValue
+from leveret.amqp.encoded_table import join_table
+from leveret.amqp.field_table import FieldValue, Table, encode_table
 from leveret.amqp.properties import (
     FLAGS_AT,
     BasicProperties,
     decode_properties,
     encode_content_header,
+    headers_in,
     scan_properties,
+    with_headers,
 )
 from leveret.amqp.reply_codes import INTERNAL_ERROR, AMQPError, HardError
 from tests.amqp import strategies
@@ -77,6 +80,17 @@ def test_round_trip(properties: BasicProperties, body_size: int) -> None:
     assert decoded == properties
     assert decoded.encode() == properties.encode()
     assert scan_properties(payload) == (properties.delivery_mode or 0)
+
+
+@given(strategies.properties, strategies.tables, st.integers(0, 3))
+def test_headers_are_replaced_without_touching_other_properties(
+    properties: BasicProperties, headers: Table, meaningless: int
+) -> None:
+    payload = bytearray(encode_content_header(5, properties))
+    payload[FLAGS_AT + 1] |= meaningless
+    assert join_table(headers_in(bytes(payload))) == encode_table(properties.headers or {})
+    properties.headers, properties.expiration = headers, None
+    assert with_headers(bytes(payload), encode_table(headers)) == properties.encode()
 
 
 @pytest.mark.parametrize(("field", "value", "flag", "octets"), ALONE)

@@ -228,10 +228,14 @@ def test_a_failing_source_of_randomness_is_an_internal_error_of_one_connection()
     """Stands for any defect of the broker: 541 for the connection it happened on, the others go on."""
 
     def no_random_octets(size: int) -> bytes:
-        raise OSError("no randomness")
+        if exhausted:
+            raise OSError("no randomness")
+        return bytes(size)
 
+    exhausted = False
     driver = Driver(Broker("1.2.3", "leveret@test", lambda: 0.0, no_random_octets))
     client, other = driver.log_in(), driver.log_in()
+    exhausted = True
     other.declare("queue")
     client.declare("mine")
     client.publish("", "mine", b"kept")

@@ -22,6 +22,7 @@ VALID = {
     "dead-letter-exchange": "",
     "dead-letter-routing-key": "key",
     "dead-letter-strategy": "at-least-once",
+    "delayed-message": True,
     "delayed-retry-max": 5,
     "delayed-retry-min": 0,
     "delayed-retry-type": "all",
@@ -55,7 +56,7 @@ OPERATOR_KEYS = {
 
 
 @pytest.mark.parametrize("name", VALID)
-def test_every_key_of_rabbitmq_is_accepted(name: str) -> None:
+def test_every_key_is_accepted(name: str) -> None:
     validate_policy_definition({name: VALID[name]})
 
 
@@ -105,6 +106,8 @@ REFUSED: list[tuple[dict[str, object], str]] = [
     ({"queue-version": 3}, "3 is not a valid queue-version value"),
     ({"queue-version": True}, "true is not a valid queue-version value"),
     ({"overflow": "x"}, '<<"x">> is not a valid overflow value'),
+    ({"delayed-message": 1}, "1 is not a valid delayed message setting"),
+    ({"delayed-message": "true"}, '<<"true">> is not a valid delayed message setting'),
     ({"delivery-limit": "-1"}, '<<"-1">> is not a valid delivery limit'),
     ({"max-age": "1"}, '<<"1">> is not a valid max age'),
     ({"max-age": "0s"}, '<<"0s">> is not a valid max age'),

@@ -174,6 +174,7 @@ def test_queue_counts_and_attributes(ctl: Ctl) -> None:
         "exclusive": False,
         "messages_ready": 2,
         "messages_unacknowledged": 1,
+        "messages_delayed": 0,
         "messages": 3,
         "messages_ready_ram": 2,
         "messages_unacknowledged_ram": 1,
@@ -233,6 +234,28 @@ def test_the_timestamp_of_the_head_is_its_own(leveret: BrokerProcess, ctl: Ctl) 
         channel.queue_delete("timed")
 
 
+def test_what_is_delayed_is_counted(ctl: Ctl, leveret: BrokerProcess) -> None:
+    """For the exchange that delays it; a message that is to be tried again, for its queue."""
+    with pika.BlockingConnection(pika.URLParameters(leveret.url)) as connection:
+        channel = connection.channel()
+        channel.exchange_declare("later", "x-delayed-message", arguments={"x-delayed-type": "fanout"})
+        channel.queue_declare("again", arguments={"x-delayed-retry-type": "all", "x-delayed-retry-min": 60_000})
+        for _ in range(2):
+            channel.basic_publish("later", "", b"body", pika.BasicProperties(headers={"x-delay": 60_000}))
+        for _ in range(2):
+            channel.basic_publish("", "again", b"body")
+        method, _, _ = channel.basic_get("again")
+        assert method is not None
+        channel.basic_reject(method.delivery_tag)
+        channel.queue_declare("again", passive=True)
+        assert ["later", "x-delayed-message", "2"] in rows(ctl, "list_exchanges", "name", "type", "messages_delayed")
+        columns = ("name", "messages", "messages_ready", "messages_delayed", "message_bytes")
+        assert ["again", "2", "1", "1", "8"] in rows(ctl, "list_queues", *columns)
+        assert not any("amq.delayed" in row[0] for row in rows(ctl, "list_queues"))
+        channel.exchange_delete("later")
+        channel.queue_delete("again")
+
+
 @pytest.mark.usefixtures("state")
 def test_exchanges(ctl: Ctl) -> None:
     assert rows(ctl, "list_exchanges") == [*PREDECLARED, ["ex", "topic"], ["int", "headers"]]
@@ -246,6 +269,7 @@ def test_exchanges(ctl: Ctl) -> None:
         "internal": False,
         "arguments": [["alternate-exchange", "longstr", "amq.fanout"]],
         "policy": "",
+        "messages_delayed": 0,
     }
     assert (found["int"]["durable"], found["int"]["auto_delete"], found["int"]["internal"]) == (False, True, True)
     assert found["amq.rabbitmq.trace"]["internal"] is True

@@ -28,6 +28,7 @@ from leveret.broker.publishing import publish
 from leveret.broker.queue import Queue
 from leveret.broker.routing import find_route
 from leveret.broker.transaction import Transaction
+from leveret.broker.vhost import VirtualHost
 from leveret.store.files import Files
 from leveret.store.local import COPY_INTERVAL, LocalStore
 from leveret.store.recovery import Recovery
@@ -100,10 +101,13 @@ class Rig:
         )
         self.broker = Broker("0", "test", lambda: self.time_of_day, bytes, self.store)
         self.broker.timers.set_time(0.0)
-        self.vhost = self.broker.vhosts["/"]
         self.log = self.store._log
         self.recovery: Recovery | None = None
         self.clients: list[Client] = []
+
+    @property
+    def vhost(self) -> VirtualHost:
+        return self.broker.vhosts["/"]
 
     @property
     def memory(self) -> MemoryFiles:
@@ -201,6 +205,7 @@ class Rig:
     def client(self) -> Client:
         """A client that wants confirms."""
         connection = self.broker.connect("127.0.0.1:1", "127.0.0.1:5672", True)
+        connection.user = "guest"
         connection.begin_running(self.vhost)
         connection.frame_max = 131072
         channel = Channel(connection, 1)
@@ -238,7 +243,7 @@ class Rig:
         expiration: int | None = None,
     ) -> None:
         """Publish a message of at least `size` octets that goes to these queues; its expiration is in milliseconds."""
-        route = find_route(self.vhost, BasicPublish("", queues[0].name))
+        route = find_route(client.connection, BasicPublish("", queues[0].name))
         route.queues[:] = queues
         client.sent.append(number)
         publish(client.channel, route, content(number, size, persistent, priority, expiration))

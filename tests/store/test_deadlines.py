@@ -17,7 +17,7 @@ from tests.store.rig import Client, Rig, restarted
 
 def publish_expiring(rig: Rig, client: Client, queue: str, expiration: str | None) -> None:
     header = encode_content_header(1, BasicProperties(delivery_mode=2, expiration=expiration))
-    route = find_route(rig.vhost, BasicPublish("", queue))
+    route = find_route(client.connection, BasicPublish("", queue))
     publish(client.channel, route, content_frames(1, header, b"x", 131072))
 
 

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from leveret.server.tls import CannotUse, Certificates, NamedCertificate, TlsSettings, parse_named_certificate
+from leveret.server.tls import CannotUse, Certificates, NamedCertificate, TlsOptions, parse_named_certificate
 from tests.support.certificates import Authority, Issued
 from tests.support.encrypted import TlsBroker, TlsClient
 
 
-def certificates_of(settings: TlsSettings) -> Certificates:
+def certificates_of(settings: TlsOptions) -> Certificates:
     return Certificates(settings, "tests")
 
 
@@ -66,21 +66,21 @@ def test_without_its_files_it_does_not_start(tmp_path: Path) -> None:
 def test_a_key_that_belongs_to_another_certificate(authority: Authority, server: Issued) -> None:
     other = authority.issue("other")
     with pytest.raises(CannotUse, match=r"key\.pem can't be used: key values mismatch"):
-        certificates_of(TlsSettings(server.certfile, other.keyfile))
+        certificates_of(TlsOptions(server.certfile, other.keyfile))
 
 
 def test_a_certificate_and_its_key_in_one_file(tmp_path: Path, authority: Authority, server: Issued) -> None:
     both = tmp_path / "both.pem"
     both.write_bytes(server.keyfile.read_bytes() + server.certfile.read_bytes())
-    assert shown(handshake(certificates_of(TlsSettings(both)).current(), authority.context())) == "server"
+    assert shown(handshake(certificates_of(TlsOptions(both)).current(), authority.context())) == "server"
 
 
 def test_a_key_with_a_password(tmp_path: Path, authority: Authority) -> None:
     locked = authority.issue("locked", password="open sesame")
     with pytest.raises(CannotUse):
-        certificates_of(TlsSettings(locked.certfile, locked.keyfile, password="open barley"))
+        certificates_of(TlsOptions(locked.certfile, locked.keyfile, password="open barley"))
     with pytest.raises(CannotUse):
-        certificates_of(TlsSettings(locked.certfile, locked.keyfile))
+        certificates_of(TlsOptions(locked.certfile, locked.keyfile))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LEVERET_TLS_PASSWORD", "open sesame")
         with TlsBroker(tmp_path, locked) as broker, TlsClient(broker.tls_port, authority.context()) as client:
@@ -90,36 +90,36 @@ def test_a_key_with_a_password(tmp_path: Path, authority: Authority) -> None:
 
 def test_verification_needs_somebody_to_trust(server: Issued) -> None:
     with pytest.raises(CannotUse, match="verify_peer needs a file of authorities"):
-        certificates_of(TlsSettings(server.certfile, server.keyfile, verify="verify_peer"))
+        certificates_of(TlsOptions(server.certfile, server.keyfile, verify="verify_peer"))
     with pytest.raises(CannotUse, match="fail_if_no_peer_cert needs verify_peer"):
-        certificates_of(TlsSettings(server.certfile, server.keyfile, fail_if_no_peer_cert=True))
+        certificates_of(TlsOptions(server.certfile, server.keyfile, fail_if_no_peer_cert=True))
     with pytest.raises(CannotUse, match=r"the authorities in .* can't be"):
-        certificates_of(TlsSettings(server.certfile, server.keyfile, cacertfile=server.keyfile, verify="verify_peer"))
+        certificates_of(TlsOptions(server.certfile, server.keyfile, cacertfile=server.keyfile, verify="verify_peer"))
 
 
 def test_versions(authority: Authority, server: Issued) -> None:
     for versions, spoken in [(("tlsv1.2",), "TLSv1.2"), (("tlsv1.3",), "TLSv1.3"), (("tlsv1.2", "tlsv1.3"), "TLSv1.3")]:
-        made = certificates_of(TlsSettings(server.certfile, server.keyfile, versions=versions))
+        made = certificates_of(TlsOptions(server.certfile, server.keyfile, versions=versions))
         assert handshake(made.current(), authority.context()).version() == spoken
     with pytest.raises(CannotUse, match="between others"):
-        certificates_of(TlsSettings(server.certfile, server.keyfile, versions=("tlsv1.1", "tlsv1.3")))
+        certificates_of(TlsOptions(server.certfile, server.keyfile, versions=("tlsv1.1", "tlsv1.3")))
     with pytest.raises(CannotUse, match="no version"):
-        certificates_of(TlsSettings(server.certfile, server.keyfile, versions=()))
+        certificates_of(TlsOptions(server.certfile, server.keyfile, versions=()))
 
 
 def test_old_versions_can_be_had(server: Issued) -> None:
-    made = certificates_of(TlsSettings(server.certfile, server.keyfile, versions=("tlsv1", "tlsv1.1", "tlsv1.2")))
+    made = certificates_of(TlsOptions(server.certfile, server.keyfile, versions=("tlsv1", "tlsv1.1", "tlsv1.2")))
     assert made.current().minimum_version == ssl.TLSVersion.TLSv1
 
 
 def test_ciphers(authority: Authority, server: Issued, caplog: pytest.LogCaptureFixture) -> None:
     names = ("ECDHE-ECDSA-AES128-GCM-SHA256", "TLS_AES_128_GCM_SHA256")
-    made = certificates_of(TlsSettings(server.certfile, server.keyfile, ciphers=names, versions=("tlsv1.2",)))
+    made = certificates_of(TlsOptions(server.certfile, server.keyfile, ciphers=names, versions=("tlsv1.2",)))
     cipher = handshake(made.current(), authority.context()).cipher()
     assert cipher is not None and cipher[0] == names[0]
     assert "ciphers of TLS 1.3 can't be chosen, all of them are offered: TLS_AES_128_GCM_SHA256" in caplog.text
     with pytest.raises(CannotUse, match="OpenSSL knows none of the ciphers nonsense"):
-        certificates_of(TlsSettings(server.certfile, server.keyfile, ciphers=("nonsense",)))
+        certificates_of(TlsOptions(server.certfile, server.keyfile, ciphers=("nonsense",)))
 
 
 def named(issued: Issued, host: str) -> NamedCertificate:
@@ -130,7 +130,7 @@ def test_the_certificate_is_that_of_the_name(authority: Authority, server: Issue
     one = authority.issue("one", names=(x509.DNSName("one.example.org"),))
     any_other = authority.issue("any", names=(x509.DNSName("*.example.org"),))
     sni = named(one, "one.example.org"), named(any_other, "*.example.org")
-    made = certificates_of(TlsSettings(server.certfile, server.keyfile, sni=sni))
+    made = certificates_of(TlsOptions(server.certfile, server.keyfile, sni=sni))
     shown_for = {
         host: shown(handshake(made.current(), authority.context(), host))
         for host in ("localhost", "one.example.org", "ONE.Example.org", "two.example.org")
@@ -163,7 +163,7 @@ def test_a_lasting_context_shows_what_is_there_now(tmp_path: Path, authority: Au
     """Servers that take a context once, at their start, get new certificates all the same."""
     both, other = tmp_path / "both.pem", authority.issue("one", names=(x509.DNSName("one.example.org"),))
     both.write_bytes(server.keyfile.read_bytes() + server.certfile.read_bytes())
-    made = certificates_of(TlsSettings(both, sni=(named(other, "one.example.org"),)))
+    made = certificates_of(TlsOptions(both, sni=(named(other, "one.example.org"),)))
     lasting = made.lasting_context()
     unnamed = authority.context()
     unnamed.check_hostname = False

@@ -138,6 +138,31 @@ def encode_table(table: Table) -> bytes:
     return writer.getvalue()
 
 
+def decode_value(octets: bytes) -> FieldValue:
+    """Decode one value, its letter first, as one that stands in a table.
+
+    Raises HardError SYNTAX_ERROR unless it fills the octets exactly.
+    """
+    decoder = _Decoder(octets, 0)
+    value = decoder.value(len(octets), 1)
+    if not decoder.is_at(len(octets)):
+        raise _malformed("octets after a value")
+    return value
+
+
+def encode_value(value: FieldValue) -> bytes:
+    """Encode one value, its letter first. Raises ValueError for what the wire cannot hold."""
+    writer = BytesWriter()
+    _write_value(writer, value)
+    return writer.getvalue()
+
+
+def value_end(data: bytes, at: i64) -> i64:
+    """Where the value ends whose letter is at `at`, in a table that check_table accepts."""
+    width = _width(i64(data[at]))
+    return at + 1 + width if width >= 0 else at + 5 + _unsigned_int(data, at + 1)
+
+
 def from_python(value: object) -> FieldValue:
     """Wrap a plain Python value: bool t, int I or l by its size, str S, bytes x, float d, list A, dict F, None V.
 
@@ -201,6 +226,9 @@ class _Decoder:
         self._data = data
         self._at: i64 = at
 
+    def is_at(self, end: i64) -> bool:
+        return self._at == end
+
     def table(self, end: i64, depth: i64) -> Table:
         if depth > NESTING_LIMIT:
             raise _malformed("nested too deeply")
@@ -209,7 +237,7 @@ class _Decoder:
             length = i64(self._data[self._take(1, end)])
             start = self._take(length, end)
             key = self._data[start : start + length].decode("utf-8", "surrogateescape")
-            value = self._value(end, depth)
+            value = self.value(end, depth)
             if key not in table:
                 table[key] = value
         return table
@@ -219,7 +247,7 @@ class _Decoder:
             raise _malformed("nested too deeply")
         values: list[FieldValue] = []
         while self._at < end:
-            values.append(self._value(end, depth))
+            values.append(self.value(end, depth))
         return values
 
     def _take(self, width: i64, end: i64) -> i64:
@@ -229,7 +257,7 @@ class _Decoder:
         self._at = start + width
         return start
 
-    def _value(self, end: i64, depth: i64) -> FieldValue:
+    def value(self, end: i64, depth: i64) -> FieldValue:
         kind = i64(self._data[self._take(1, end)])
         if kind == _LONGSTR:
             return FieldValue("S", self._octets(end).decode("utf-8", "surrogateescape"))

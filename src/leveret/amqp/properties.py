@@ -3,7 +3,8 @@
 A header payload is: class (60), weight (0), body size, property flags, property list. A broker keeps it as the bytes
 that came and rarely needs more than one property, so there are two ways in: decode_properties builds everything,
 scan_properties only checks that decode_properties would succeed and returns the delivery mode. Both accept exactly
-the same bytes.
+the same bytes. Once a payload is known to be well formed, single properties are found in it (property_at), and headers
+replaced (headers_in, with_headers), without decoding any others.
 
 RabbitMQ gives no meaning to the two lowest flag bits, the continuation bit among them, and so neither do we: there is
 one word of flags. A property list with a wrong length, or with octets left over, RabbitMQ answers with 541
@@ -17,6 +18,7 @@ from typing import Final
 from librt.strings import read_i16_be, read_i32_be
 from mypy_extensions import i64
 
+from leveret.amqp.encoded_table import split_table
 from leveret.amqp.field_table import Table, check_table
 from leveret.amqp.reply_codes import INTERNAL_ERROR, HardError
 from leveret.amqp.wire import Reader, Writer
@@ -40,6 +42,7 @@ APP_ID: Final = 0x0008
 CLUSTER_ID: Final = 0x0004
 
 _LIST_AT: Final = 14
+_ALL_FLAGS: Final = 0xFFFC
 
 
 class BasicProperties:
@@ -203,8 +206,36 @@ def property_at(payload: bytes, flag: int) -> i64:
     `flag` is EXPIRATION, PRIORITY, or another one whose predecessors are short strings, headers and octets.
     """
     flags = i64(read_i16_be(payload, FLAGS_AT)) & 0xFFFF
-    if flags & flag == 0:
-        return -1
+    return _place(payload, flags, flag) if flags & flag else -1
+
+
+def headers_in(payload: bytes) -> dict[bytes, bytes]:
+    """The headers in a content header's payload, which is well formed, still encoded: see split_table."""
+    at = property_at(payload, HEADERS)
+    if at < 0:
+        return {}
+    return split_table(payload, at + 4, _after_length(payload, at))
+
+
+def with_headers(payload: bytes, table: bytes) -> bytes:
+    """The property flags and list of a content header's payload with these encoded headers and no expiration.
+
+    Everything else is as it was; but the two flag bits without a meaning are gone, as when it is decoded.
+    """
+    flags = i64(read_i16_be(payload, FLAGS_AT)) & _ALL_FLAGS
+    start = end = _place(payload, flags, HEADERS)
+    if flags & HEADERS:
+        end = _after_length(payload, start)
+    before, after = payload[_LIST_AT:start], payload[end:]
+    if flags & EXPIRATION:
+        expiration_at = _place(payload, flags, EXPIRATION)
+        after = payload[end:expiration_at] + payload[expiration_at + 1 + i64(payload[expiration_at]) :]
+    flags = (flags | HEADERS) & ~EXPIRATION
+    return int(flags).to_bytes(2, "big") + before + table + after
+
+
+def _place(payload: bytes, flags: i64, flag: i64) -> i64:
+    """Where the property of this flag begins, or would if it were there."""
     before = flags & ~(2 * flag - 1)  # those in front of it have the higher bits
     at: i64 = _LIST_AT
     if before & CONTENT_TYPE:
@@ -212,7 +243,7 @@ def property_at(payload: bytes, flag: int) -> i64:
     if before & CONTENT_ENCODING:
         at += 1 + i64(payload[at])
     if before & HEADERS:
-        at += 4 + (i64(read_i32_be(payload, at)) & 0xFFFFFFFF)
+        at = _after_length(payload, at)
     if before & DELIVERY_MODE:
         at += 1
     if before & PRIORITY:
@@ -222,6 +253,11 @@ def property_at(payload: bytes, flag: int) -> i64:
     if before & REPLY_TO:
         at += 1 + i64(payload[at])
     return at
+
+
+def _after_length(payload: bytes, at: i64) -> i64:
+    """Where the octets end whose 4-byte length is at `at`."""
+    return at + 4 + (i64(read_i32_be(payload, at)) & 0xFFFFFFFF)
 
 
 def _malformed(reason: str) -> HardError:

@@ -40,6 +40,7 @@ class BackingQueue:
         self.ready: Final[deque[Message]] = deque()
         self.head: i64 = priority << LEVEL_SHIFT
         self.next_position: i64 = self.head
+        self.first_position: i64 = self.head  # of what came in since the broker started
         self.redelivered_below: i64 = self.head  # positions that a broker before this one had delivered
         self.backlog: Backlog | None = None
         self.window_bytes: i64 = 0  # content in `ready`
@@ -50,7 +51,7 @@ class BackingQueue:
     def restore(self, backlog: Backlog, next_position: i64, redelivered: i64, octets: i64) -> None:
         """Take over the messages that the store kept, of which the first so many had been delivered."""
         count: i64 = backlog.count()
-        self.next_position = next_position
+        self.next_position = self.first_position = next_position
         self.head = next_position - count
         self.redelivered_below = self.marked_below = self.head + redelivered
         self.ready_bytes = octets
@@ -185,10 +186,15 @@ class BackingQueue:
             self.backlog = None
         return True
 
-    def let_go(self, readable: i64) -> None:
-        """What the backlog's tail holds can be read from the store up to a place: no need to keep it in memory."""
-        if self.backlog is not None:
-            self.residency.resident -= self.backlog.let_go(readable)
+    def let_go(self, readable: i64) -> bool:
+        """What the backlog's tail holds can be read from the store up to a place: no need to keep it in memory.
+
+        Gives whether that was all, so that the queue need not be told of the next place.
+        """
+        if self.backlog is None:
+            return True
+        self.residency.resident -= self.backlog.let_go(readable)
+        return not self.backlog.tail
 
     def forget(self, message: Message) -> None:
         """A message leaves the queue for good."""

@@ -36,15 +36,18 @@ from leveret.amqp.reply_codes import (
 )
 from leveret.broker.channel import Channel
 from leveret.broker.consumer import Consumer, write_content
+from leveret.broker.consumer_timeout import timeout_of
 from leveret.broker.direct_reply_to import REPLY_TO, reply_address
 from leveret.broker.limits import check_consumer
+from leveret.broker.permissions import QUEUE, READ, check_access
 from leveret.broker.queue import Queue
 from leveret.broker.queue_arguments import (
     check_consumer_arguments,
     consumer_priority,
 )
-from leveret.broker.queue_methods import named_queue
+from leveret.broker.queue_methods import named_queue, queue_name
 from leveret.broker.settlement import REJECTED, REQUEUED, RETURNED
+from leveret.broker.traffic import Traffic
 
 
 def handle(channel: Channel, method: Method) -> None:
@@ -112,7 +115,9 @@ def qos(channel: Channel, method: BasicQos) -> None:
 def get(channel: Channel, method: BasicGet) -> None:
     """Fetch one message, whatever the prefetch (SoftError 404, 405)."""
     vhost = channel.connection.vhost_opened()
-    queue = named_queue(channel, vhost, method.queue)
+    name = queue_name(channel, method.queue)
+    check_access(channel.connection, READ, QUEUE, name)
+    queue = named_queue(channel, vhost, name)
     if queue.is_quorum and queue.settings.single_active_consumer:
         raise SoftError(
             RESOURCE_LOCKED,
@@ -121,15 +126,32 @@ def get(channel: Channel, method: BasicGet) -> None:
         )
     taken = queue.fetch(method.no_ack)
     if taken is None:
+        count_get(channel.traffic, method.no_ack, False, False)
+        count_get(queue.traffic, method.no_ack, False, False)
         channel.send(BasicGetEmpty())
         return
     message, position, redelivered = taken
+    count_get(channel.traffic, method.no_ack, True, redelivered)
+    count_get(queue.traffic, method.no_ack, True, redelivered)
     tag = channel.deliver_got(message, queue, position, method.no_ack)
-    if queue.settings.consumer_timeout > 0 and not method.no_ack:
-        channel.watch_got(tag, queue.settings.consumer_timeout)
+    timeout = timeout_of(queue.settings, channel.connection.broker.limits)
+    if timeout > 0 and not method.no_ack:
+        channel.watch_got(tag, timeout)
     address = message.address
     channel.send(BasicGetOk(tag, redelivered, address.exchange, address.routing_key, queue.ready_count()))
     write_content(channel, queue.as_redelivered(message, position, method.no_ack) if redelivered else message)
+
+
+def count_get(traffic: Traffic, no_ack: bool, found: bool, redelivered: bool) -> None:
+    """Count a basic.get."""
+    if not found:
+        traffic.get_empty += 1
+    elif no_ack:
+        traffic.get_no_ack += 1
+    else:
+        traffic.get += 1
+    if redelivered:
+        traffic.redeliver += 1
 
 
 def consume(channel: Channel, method: BasicConsume) -> None:
@@ -146,7 +168,9 @@ def consume(channel: Channel, method: BasicConsume) -> None:
         consume_replies(channel, method, tag)
         return
     check_consumer(channel)
-    queue = named_queue(channel, vhost, method.queue)
+    name = queue_name(channel, method.queue)
+    check_access(connection, READ, QUEUE, name)
+    queue = named_queue(channel, vhost, name)
     what = f"queue '{queue.name}' in vhost '{vhost.name}'"
     check_consumer_arguments(method.arguments, queue.arguments, what)
     exclusive = method.exclusive and not queue.is_quorum  # RabbitMQ's quorum queues don't know the flag

@@ -11,27 +11,33 @@ from __future__ import annotations
 
 import logging
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from leveret.amqp.field_table import Table, table_from_python
 from leveret.broker.alarms import Alarms
 from leveret.broker.channel import Channel
 from leveret.broker.connection import Connection
+from leveret.broker.defaults import Defaults
 from leveret.broker.durability import Store
-from leveret.broker.limits import NodeLimits, Usage
+from leveret.broker.limits import NO_LIMIT, NodeLimits, Usage, reached
+from leveret.broker.login import FailedLogins, LoginAttempts, SlowWork
 from leveret.broker.mechanisms import DEFAULT_MECHANISMS
+from leveret.broker.parameters import CLUSTER_ID, ID_SIZE, Parameters, new_cluster_id
+from leveret.broker.permissions import Permissions
 from leveret.broker.queue import Queue
 from leveret.broker.redeclaring import STRICT
 from leveret.broker.timers import Timers
+from leveret.broker.traffic import Churn, Traffic
 from leveret.broker.users import Users
-from leveret.broker.vhost import VirtualHost
+from leveret.broker.vhost import VirtualHost, check_default_queue_type
 
 log: Final = logging.getLogger("leveret.broker")
 
 # kombu and others choose their ways by product and version: these are the behaviours we follow
 PRODUCT: Final = "RabbitMQ"
 PRODUCT_VERSION: Final = "4.3.5"
+DEFAULT_DESCRIPTION: Final = "Default virtual host"  # RabbitMQ's
 CAPABILITIES: Final = (
     "publisher_confirms",
     "exchange_exchange_bindings",
@@ -45,8 +51,24 @@ CAPABILITIES: Final = (
 )
 
 
+class NoSuchVirtualHost(Exception):
+    """There is no virtual host of that name, which is the text."""
+
+
+class TooManyVirtualHosts(Exception):
+    """The node may have no other virtual host; the text is RabbitMQ's."""
+
+
+class ProtectedVirtualHost(Exception):
+    """The virtual host of that name, which is the text, is protected from being deleted."""
+
+
 class Broker:
-    """All state of one broker."""
+    """All state of one broker.
+
+    It begins with what `defaults` says, unless a store restores what there was. The users in `loopback_users` may not
+    come from another machine.
+    """
 
     def __init__(
         self,
@@ -57,6 +79,8 @@ class Broker:
         store: Store | None = None,
         limits: NodeLimits | None = None,
         redeclare: str = STRICT,
+        defaults: Defaults | None = None,
+        loopback_users: frozenset[str] = frozenset({"guest"}),
     ) -> None:
         self.store: Final = Store() if store is None else store
         self.version: Final = version
@@ -65,24 +89,132 @@ class Broker:
         self.random_octets: Final = random_octets
         self.started_at: Final = wall_clock()
         self.timers: Final = Timers(wall_clock)
-        self.users: Final = Users()
+        self.users: Final = Users(self, loopback_users)
+        self.permissions: Final = Permissions(self)
+        self.parameters: Final = Parameters(self)
+        self.failed_logins: Final = FailedLogins()
+        self.login_attempts: Final = LoginAttempts()
         self.mechanisms: tuple[str, ...] = DEFAULT_MECHANISMS  # by which clients may log in, in order of preference
+        self.slow_work = SlowWork()
         self.limits: Final = NodeLimits() if limits is None else limits
         self.redeclare: Final = redeclare  # how strictly redeclares are compared
         self.usage: Final = Usage()
+        self.churn: Final = Churn()
+        self.former_traffic: Final = Traffic()  # of virtual hosts that were deleted
         self.touched: Final[list[Queue]] = []  # queues that may have something to deliver
         self.confirming: Final[list[Channel]] = []  # channels that owe confirms
         self.dirty: list[Connection] = []  # connections with output
         self.connections: Final[dict[Connection, None]] = {}
         self.alarms: Final = Alarms()
-        self.vhosts: Final = {"/": VirtualHost("/", self.touched, self.store, self.timers)}
+        self.vhosts: Final[dict[str, VirtualHost]] = {}
         self.server_properties: Final = server_properties(version, node)
+        self.defaults: Final = Defaults() if defaults is None else defaults
+        self._begin()
+
+    def _begin(self) -> None:
+        """Make what the store, if it keeps anything, has from its own beginning."""
+        self.parameters.restore({}, {CLUSTER_ID: new_cluster_id(self.random_octets(ID_SIZE))})
+        if not self.defaults.made:
+            return
+        vhost = self.defaults.vhost
+        self.vhosts[vhost] = self.new_vhost(vhost, DEFAULT_DESCRIPTION)
+        users, permissions = self.defaults.first_users(self.random_octets)
+        self.users.restore(users)
+        self.permissions.restore(permissions, [])
 
     def connect(self, peer: str, local: str, from_loopback: bool) -> Connection:
         """A client connected. Addresses are `host:port`."""
         connection = Connection(self, peer, local, from_loopback)
         self.connections[connection] = None
         return connection
+
+    # virtual hosts
+
+    def vhost(self, name: str) -> VirtualHost:
+        """The virtual host of that name, or NoSuchVirtualHost."""
+        vhost = self.vhosts.get(name)
+        if vhost is None:
+            raise NoSuchVirtualHost(name)
+        return vhost
+
+    def new_vhost(
+        self,
+        name: str,
+        description: str = "",
+        tags: Sequence[str] = (),
+        default_queue_type: str = "",
+        protected: bool = False,
+    ) -> VirtualHost:
+        """A virtual host that nobody knows of yet."""
+        vhost = VirtualHost(name, self.touched, self.store, self.timers, self.churn)
+        vhost.description, vhost.tags, vhost.default_queue_type = description, list(tags), default_queue_type
+        vhost.protected = protected
+        return vhost
+
+    def add_vhost(
+        self, name: str, description: str = "", tags: Sequence[str] = (), default_queue_type: str = ""
+    ) -> VirtualHost:
+        """A new virtual host; one of that name that is there stays as it is.
+
+        Nobody has permissions for it but the default users whose pattern matches its name. An empty default queue type
+        is none. Raises TooManyVirtualHosts, InvalidQueueType.
+        """
+        check_default_queue_type(default_queue_type)
+        existing = self.vhosts.get(name)
+        if existing is not None:
+            return existing
+        limit = self.limits.vhost_max
+        if limit != NO_LIMIT and reached(len(self.vhosts), limit):
+            raise TooManyVirtualHosts(f"cannot create vhost '{name}': vhost limit of {limit} is reached")
+        vhost = self.vhosts[name] = self.new_vhost(name, description, tags, default_queue_type)
+        self.store.vhost_set(vhost)
+        for default in self.defaults.users_of(name):
+            if self.users.find(default.name) is None:
+                user = default.user(self.random_octets)
+                self.users.put(user.name, user.password_hash, user.hashing_algorithm, user.tags)
+            self.permissions.set(default.name, name, default.configure, default.write, default.read)
+        return vhost
+
+    def describe_vhost(
+        self,
+        name: str,
+        description: str | None = None,
+        tags: Sequence[str] | None = None,
+        default_queue_type: str | None = None,
+        protected: bool | None = None,
+    ) -> VirtualHost:
+        """Change what is said of a virtual host; None is no change. Raises NoSuchVirtualHost, InvalidQueueType."""
+        vhost = self.vhost(name)
+        if default_queue_type is not None:
+            check_default_queue_type(default_queue_type)
+            vhost.default_queue_type = default_queue_type
+        if description is not None:
+            vhost.description = description
+        if tags is not None:
+            vhost.tags = list(tags)
+        if protected is not None:
+            vhost.protected = protected
+        self.store.vhost_set(vhost)
+        return vhost
+
+    def delete_vhost(self, name: str) -> None:
+        """Delete a virtual host with everything in it, and close its connections.
+
+        Raises NoSuchVirtualHost, ProtectedVirtualHost.
+        """
+        vhost = self.vhost(name)
+        if vhost.protected:
+            raise ProtectedVirtualHost(name)
+        for connection in list(self.connections):
+            if connection.vhost is vhost:
+                connection.force_close(f"vhost '{name}' is deleted")
+        vhost.traffic.pour_into(self.former_traffic, Traffic())
+        self.permissions.forget_vhost(name)
+        self.parameters.forget_vhost(name)
+        del self.vhosts[name]
+        self.store.vhost_deleted(name, vhost.end())
+
+    # the tick
 
     def end_tick(self) -> None:
         """Deliver and confirm. Queues that stop because of a full output are touched again when it drains.

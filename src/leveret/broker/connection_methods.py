@@ -7,7 +7,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-from leveret.amqp.frame import MIN_FRAME_MAX, PROTOCOL_HEADER
+from mypy_extensions import i64
+
+from leveret.amqp.frame import FRAME_OVERHEAD, MIN_FRAME_MAX, PROTOCOL_HEADER
 from leveret.amqp.methods import (
     ConnectionClose,
     ConnectionCloseOk,
@@ -22,6 +24,7 @@ from leveret.amqp.methods import (
     Method,
 )
 from leveret.amqp.reply_codes import ACCESS_REFUSED, CHANNEL_ERROR, COMMAND_INVALID, NOT_ALLOWED, HardError
+from leveret.broker import connection_log
 from leveret.broker.connection_state import (
     EXPECT_OPEN,
     EXPECT_START_OK,
@@ -29,17 +32,17 @@ from leveret.broker.connection_state import (
     RUNNING,
 )
 from leveret.broker.limits import check_connection
-from leveret.broker.mechanisms import EXTERNAL, NoCertificateName, certificate_user, offered
-from leveret.broker.users import BadCredentials
+from leveret.broker.login import BadCredentials, PasswordCheck, credentials
+from leveret.broker.mechanisms import EXTERNAL, offered, user_of_certificate
 
 if TYPE_CHECKING:
     from leveret.broker.connection import Connection
+    from leveret.broker.users import User
+    from leveret.broker.vhost import VirtualHost
 
 log: Final = logging.getLogger("leveret.connection")
 
 ACCEPTED_HEADERS: Final = (PROTOCOL_HEADER, b"AMQP\x01\x01\x00\x09", b"AMQP\x01\x01\x09\x01")
-FRAME_MAX: Final = 131072
-HEARTBEAT: Final = 60  # seconds, suggested to clients
 
 
 def start(connection: Connection) -> None:
@@ -61,7 +64,7 @@ def handle(connection: Connection, method: Method) -> None:
     elif connection.state == EXPECT_OPEN and isinstance(method, ConnectionOpen):
         open_vhost(connection, method)
     elif connection.state == RUNNING and isinstance(method, ConnectionUpdateSecret):
-        connection.send_method(0, ConnectionUpdateSecretOk())
+        update_secret(connection)
     else:
         raise HardError(
             CHANNEL_ERROR, f"unexpected method {method.name} on channel 0", method.class_id, method.method_id
@@ -81,39 +84,69 @@ def start_ok(connection: Connection, method: ConnectionStartOk) -> None:
     connection.client_properties = method.client_properties
     if method.mechanism not in offered(connection):
         raise HardError(COMMAND_INVALID, f"unknown authentication mechanism '{method.mechanism}'", 10, 11)
-    try:
-        connection.user = authenticate(connection, method)
-    except BadCredentials as error:
-        log.warning("connection %s: %s login refused: %s", connection.name, method.mechanism, error)
-        if connection.understands("authentication_failure_close"):
-            raise HardError(
-                ACCESS_REFUSED,
-                f"Login was refused using authentication mechanism {method.mechanism}. "
-                "For details see the broker logfile.",
-            ) from None
-        connection.close_socket()
+    login = Login(connection, method.mechanism)
+    if method.mechanism == EXTERNAL:
+        login.done(*user_of_certificate(connection))
         return
-    connection.state = EXPECT_TUNE_OK
-    connection.send_method(0, ConnectionTune(connection.broker.limits.channel_max, FRAME_MAX, HEARTBEAT))
-
-
-def authenticate(connection: Connection, method: ConnectionStartOk) -> str:
-    """The name of the user who logs in, or BadCredentials."""
-    users = connection.broker.users
-    if method.mechanism != EXTERNAL:
-        return users.authenticate(method.mechanism, method.response, connection.from_loopback)
     try:
-        name = certificate_user(connection)
-    except NoCertificateName as error:
-        raise BadCredentials(str(error)) from None
-    return users.admit(name, connection.from_loopback)
+        name, password = credentials(method.mechanism, method.response)
+    except BadCredentials as error:
+        login.done(None, str(error))
+        return
+    connection.waiting = True  # nothing else that the client sends is handled before that is done
+    host = connection.peer.rpartition(":")[0]
+    PasswordCheck(connection.broker, name, password, host, connection.from_loopback, login.done).begin()
+
+
+class Login:
+    """What follows from the check of a password that came with start-ok."""
+
+    def __init__(self, connection: Connection, mechanism: str) -> None:
+        self._connection: Final = connection
+        self._mechanism: Final = mechanism
+
+    def done(self, user: User | None, reason: str) -> None:
+        """Go on to connection.tune, or close: with 403 if the client knows authentication_failure_close."""
+        connection = self._connection
+        connection.waiting = False
+        if connection.state != EXPECT_START_OK:
+            return  # it is gone
+        if user is None:
+            connection_log.login_refused(connection, self._mechanism, reason)
+            if connection.understands("authentication_failure_close"):
+                text = f"Login was refused using authentication mechanism {self._mechanism}. "
+                error = HardError(ACCESS_REFUSED, text + "For details see the broker logfile.")
+                connection.close(error.code, error.text)
+            else:
+                connection.close_socket()
+            return
+        connection.user = user.name
+        connection.auth_mechanism = self._mechanism
+        connection.state = EXPECT_TUNE_OK
+        limits = connection.broker.limits
+        connection.send_method(0, ConnectionTune(limits.channel_max, limits.frame_max, limits.heartbeat))
+        connection.go_on()
+
+
+def update_secret(connection: Connection) -> None:
+    """Take a new secret, and end what the user may not do any more: the connection (HardError 530), or consumers.
+
+    The secrets of our own users do not expire, so nothing is compared (RabbitMQ's rule for its internal users).
+    """
+    check_vhost_access(connection, connection.vhost_opened())
+    for channel in list(connection.channels.values()):
+        if not channel.closing:
+            channel.cancel_forbidden()
+    connection.send_method(0, ConnectionUpdateSecretOk())
 
 
 def tune_ok(connection: Connection, method: ConnectionTuneOk) -> None:
     """Agree on the limits: 0 asks for none, which is above ours. HardError 530 outside of what was offered."""
-    check_negotiated("frame_max", method.frame_max, MIN_FRAME_MAX, FRAME_MAX)
-    check_negotiated("channel_max", method.channel_max, 1, connection.broker.limits.channel_max)
-    connection.frame_max = method.frame_max
+    limits = connection.broker.limits
+    check_negotiated("frame_max", method.frame_max, MIN_FRAME_MAX, limits.frame_max)
+    check_negotiated("channel_max", method.channel_max, 1, limits.channel_max)
+    connection.frame_max = i64(method.frame_max)
+    connection.whole_content_max = i64(min(method.frame_max - FRAME_OVERHEAD, limits.max_message_size))
     connection.channel_max = method.channel_max
     connection.heartbeat = method.heartbeat
     connection.state = EXPECT_OPEN
@@ -137,16 +170,19 @@ def check_negotiated(name: str, value: int, lowest: int, highest: int) -> None:
 
 
 def open_vhost(connection: Connection, method: ConnectionOpen) -> None:
-    """Open a virtual host; HardError 530 if there is no such one, or no room for another connection."""
+    """Open a virtual host; HardError 530 if there is no such one, no room for another connection, or no
+    permission for the user."""
     vhost = connection.broker.vhosts.get(method.virtual_host)
     if vhost is None:
         raise HardError(NOT_ALLOWED, f"vhost {method.virtual_host} not found", 10, 40)
     check_connection(connection, vhost)
+    check_vhost_access(connection, vhost)
     connection.begin_running(vhost)
     connection.send_method(0, ConnectionOpenOk())
-    log.info(
-        "connection %s: user '%s' authenticated and granted access to vhost '%s'",
-        connection.name,
-        connection.user,
-        vhost.name,
-    )
+    connection_log.authenticated(connection)
+
+
+def check_vhost_access(connection: Connection, vhost: VirtualHost) -> None:
+    """HardError 530 unless the user has permissions for a virtual host."""
+    if connection.broker.permissions.find(connection.user, vhost.name) is None:
+        raise HardError(NOT_ALLOWED, f"access to vhost '{vhost.name}' refused for user '{connection.user}'", 10, 40)

@@ -1,9 +1,12 @@
 """Dead-lettering: what a queue drops goes to its dead letter exchange, with a record of what happened to it.
 
-The record is the header x-death: an entry for each queue and reason, the newest first, that counts repetitions. It is
-all the state there is, so a client that publishes a message again with its headers carries it on (RabbitMQ up to 3.13;
-many retry recipes need it). A message that would come back to a queue it has died in already is dropped, unless it was
-rejected somewhere on the way round: that is how RabbitMQ ends cycles nobody would stop.
+The record is the header x-death (`broker.death_record`). It is all the state there is, so a client that publishes a
+message again with its headers carries it on (RabbitMQ up to 3.13; many retry recipes need it). A message that would
+come back to a queue it has died in already is dropped, unless it was rejected somewhere on the way round: that is how
+RabbitMQ ends cycles nobody would stop.
+
+The queues are found first; only for those exchanges that ask the message's properties are they found once more, when
+the letter is written. Its properties stay encoded all the way.
 
 Leaving one queue and entering the others is one record of the message log, so a crash finds it in one place or the
 other. A letter may be refused by a full queue that dead-letters in turn; such follow-ups wait in a list instead of the
@@ -20,15 +23,20 @@ import logging
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from leveret.amqp.field_table import FieldValue, Table
+from mypy_extensions import i64
+
+from leveret.amqp.encoded_table import join_table
+from leveret.amqp.field_table import decode_value
+from leveret.amqp.properties import DELIVERY_MODE, EXPIRATION, headers_in, property_at, with_headers
 from leveret.amqp.text import shortened
 from leveret.broker.death_reasons import REJECTED
+from leveret.broker.death_record import X_DEATH, Death, died_in_since_rejected, may_have_died_in, record_death
 from leveret.broker.durability import NOT_STORED
 from leveret.broker.message import NEVER, Address
 from leveret.broker.publishing import PERSISTENT, enqueue_routed, selected_keys
+from leveret.broker.routing import NO_PROPERTIES
 
 if TYPE_CHECKING:
-    from leveret.amqp.properties import BasicProperties
     from leveret.broker.exchange.base import Exchange
     from leveret.broker.message import Message
     from leveret.broker.queue import Queue
@@ -37,10 +45,8 @@ if TYPE_CHECKING:
 
 log: Final = logging.getLogger("leveret.broker")
 
-X_DEATH: Final = "x-death"
 LONGEST_KEY: Final = 255  # octets
-HIGHEST_COUNT: Final = 2**63 - 1
-WORK_AT_ONCE: Final = 10_000  # in a tick; a letter is one, and what it takes to decode its headers
+WORK_AT_ONCE: Final = 10_000  # in a tick; a letter is one, and what it takes to go through its headers
 OCTETS_OF_WORK: Final = 32
 
 
@@ -116,7 +122,7 @@ class DeadLetters:
                 store.end_group(None)
 
     def _move(self, letter: DeadLetter) -> None:
-        self._work_left -= 1 + len(letter.message.header_payload()) // OCTETS_OF_WORK
+        self._work_left -= 1 + int(letter.message.header_size()) // OCTETS_OF_WORK
         settings = letter.queue.settings
         exchange = self._vhost.exchanges.get(settings.dead_letter_exchange or "")
         if exchange is not None:
@@ -130,98 +136,59 @@ class DeadLetters:
     def _send(self, letter: DeadLetter, exchange: Exchange, routing_key: str | None) -> None:
         vhost = self._vhost
         message = letter.message
-        properties = message.properties()
-        deaths = record_death(properties, letter.queue, message, letter.reason, int(vhost.timers.time_ms))
-        blind_keys = message.address.blind_keys
-        keys = [message.address.routing_key, *selected_keys(properties.headers or {}, "CC"), *blind_keys]
-        if routing_key is None and blind_keys:
-            address = Address(exchange.name, keys[0], blind_keys)
-        elif routing_key is None:
-            address = vhost.address(exchange.name, keys[0])
-        else:
-            keys = [routing_key]
-            # The argument may be longer than the short string in which a key is delivered.
-            address = vhost.address(exchange.name, shortened(routing_key, LONGEST_KEY))
-            if properties.headers is not None:
-                properties.headers.pop("CC", None)
-        moved = message.with_properties(properties, address, vhost.timers.time_ms, NEVER)
+        header = message.header_payload()
+        headers = headers_in(header)
+        own_keys = [message.address.routing_key, *carbon_copy_keys(headers)]
+        keys = [*own_keys, *message.address.blind_keys] if routing_key is None else [routing_key]
+        queues, each_message = vhost.route(exchange, keys, NO_PROPERTIES)
+        if not queues and not each_message:
+            return
+        seconds = vhost.timers.time_ms // 1000
+        death = Death(letter.queue.name, letter.reason, seconds, message.address.exchange, own_keys)
+        headers = record_death(headers, death, expiration_in(header))
+        if routing_key is not None:
+            headers.pop(b"CC", None)
+        properties = with_headers(header, join_table(headers))
+        address = self._address(message, exchange, keys[0], routing_key is None)
+        moved = message.with_encoded(properties, address, vhost.timers.time_ms, NEVER)
         # What a transient queue has on disk is transient there, whatever the publisher wanted.
-        moved.persistent = message.persistent or properties.delivery_mode == PERSISTENT
-        queues = vhost.route(exchange, keys, properties, moved)[0]
+        moved.persistent = message.persistent or delivery_mode_in(header) == PERSISTENT
+        if each_message:
+            queues = vhost.route(exchange, keys, moved.properties(), moved)[0]
         if letter.reason != REJECTED:
-            been_in = died_in_since_rejected(deaths)
-            queues = [queue for queue in queues if queue.name not in been_in]
+            queues = without_cycles(queues, headers[X_DEATH])
         enqueue_routed(vhost.store, moved, queues)
 
-
-def record_death(
-    properties: BasicProperties, queue: Queue, message: Message, reason: str, time_ms: int
-) -> list[FieldValue]:
-    """Note a death in a message's properties, and take its expiration away; gives x-death, newest first."""
-    headers = dict(properties.headers or {})
-    found = headers.get(X_DEATH)
-    known: list[FieldValue] = found.value if found is not None and isinstance(found.value, list) else []
-    entry: Table | None = None
-    others: list[FieldValue] = []
-    for death in known:
-        if entry is None and tells_of(death, queue.name, reason):
-            assert isinstance(death.value, dict)
-            count = death.value.get("count")
-            repeated = count.value + 1 if count is not None and isinstance(count.value, int) else 1
-            if not 0 < repeated <= HIGHEST_COUNT:
-                repeated = 1 if repeated <= 0 else HIGHEST_COUNT
-            entry = {**death.value, "count": FieldValue("l", repeated)}
-        else:
-            others.append(death)
-    if entry is None:
-        entry = new_entry(properties, queue, message, reason, time_ms // 1000)
-    deaths = [FieldValue("F", entry), *others]
-    headers[X_DEATH] = FieldValue("A", deaths)
-    last = {"reason": reason, "queue": queue.name, "exchange": message.address.exchange}
-    for name, value in last.items():
-        if not known:
-            headers[f"x-first-death-{name}"] = FieldValue("S", value)
-        headers[f"x-last-death-{name}"] = FieldValue("S", value)
-    properties.headers = dict(sorted(headers.items()))  # as RabbitMQ has them
-    properties.expiration = None
-    return deaths
+    def _address(self, message: Message, exchange: Exchange, key: str, is_own: bool) -> Address:
+        """The letter's address; `is_own`: the key is that of the message."""
+        if not is_own:
+            # The argument may be longer than the short string in which a key is delivered.
+            return self._vhost.address(exchange.name, shortened(key, LONGEST_KEY))
+        blind_keys = message.address.blind_keys
+        return Address(exchange.name, key, blind_keys) if blind_keys else self._vhost.address(exchange.name, key)
 
 
-def new_entry(properties: BasicProperties, queue: Queue, message: Message, reason: str, seconds: int) -> Table:
-    """The entry of a first death: its keys, their types and their order are RabbitMQ 4's."""
-    keys = [message.address.routing_key, *selected_keys(properties.headers or {}, "CC")]
-    entry: Table = {}
-    if properties.expiration is not None:
-        entry["original-expiration"] = FieldValue("S", properties.expiration)
-    entry["count"] = FieldValue("l", 1)
-    entry["reason"] = FieldValue("S", reason)
-    entry["queue"] = FieldValue("S", queue.name)
-    entry["time"] = FieldValue("T", seconds)
-    entry["exchange"] = FieldValue("S", message.address.exchange)
-    entry["routing-keys"] = FieldValue("A", [FieldValue("S", key) for key in keys])
-    return entry
+def carbon_copy_keys(headers: dict[bytes, bytes]) -> list[str]:
+    """The routing keys in the CC header."""
+    header = headers.get(b"CC")
+    return [] if header is None else selected_keys({"CC": decode_value(header)}, "CC")
 
 
-def died_in_since_rejected(deaths: list[FieldValue]) -> set[str]:
-    """The queues that a message has died in and was not rejected anywhere since: going there again were a cycle."""
-    found: set[str] = set()
-    for death in deaths:
-        if value_of(death, "reason") == REJECTED:
-            break
-        name = value_of(death, "queue")
-        if name is not None:
-            found.add(name)
-    return found
+def expiration_in(header: bytes) -> bytes | None:
+    """The expiration in a content header's payload."""
+    at = property_at(header, EXPIRATION)
+    return None if at < 0 else header[at + 1 : at + 1 + i64(header[at])]
 
 
-def tells_of(death: FieldValue, queue_name: str, reason: str) -> bool:
-    """Whether an entry of x-death is about this queue and reason."""
-    return value_of(death, "queue") == queue_name and value_of(death, "reason") == reason
+def delivery_mode_in(header: bytes) -> i64:
+    """The delivery mode in a content header's payload, 0 if it has none."""
+    at = property_at(header, DELIVERY_MODE)
+    return 0 if at < 0 else i64(header[at])
 
 
-def value_of(death: FieldValue, key: str) -> str | None:
-    """A long string in an entry of x-death, which clients may have filled with anything; None if it isn't one."""
-    if not isinstance(death.value, dict):
-        return None
-    field = death.value.get(key)
-    return str(field.value) if field is not None and field.kind == "S" else None
+def without_cycles(queues: list[Queue], x_death: bytes) -> list[Queue]:
+    """Those of the queues that a message with this x-death may go to without having been there all the way round."""
+    if not any(may_have_died_in(x_death, queue.name) for queue in queues):
+        return queues
+    been_in = died_in_since_rejected(x_death)
+    return [queue for queue in queues if queue.name not in been_in]

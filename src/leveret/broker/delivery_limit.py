@@ -26,6 +26,7 @@ class DeliveryCounts:
 
     def __init__(self, settings: QueueSettings) -> None:
         self._counts: Final[dict[int, int]] = {}
+        self._returns: Final[dict[int, int]] = {}  # of any kind, where a delayed retry asks for it
         self.settings = settings
 
     def returned(self, position: i64) -> bool:
@@ -38,9 +39,17 @@ class DeliveryCounts:
         """How often the message came back."""
         return i64(self._counts.get(int(position), 0))
 
+    def came_back(self, position: i64) -> i64:
+        """A message came back, counted or not; gives how often that was so."""
+        number = self._returns.get(int(position), 0) + 1
+        self._returns[int(position)] = number
+        return i64(number)
+
     def forget(self, position: i64) -> None:
         """A message left the queue."""
         self._counts.pop(int(position), None)
+        if self._returns:
+            self._returns.pop(int(position), None)
 
     def shown(self, message: Message, position: i64) -> Message:
         """The message as it is delivered again: its header says how often it came back."""

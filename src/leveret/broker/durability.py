@@ -21,8 +21,11 @@ if TYPE_CHECKING:
     from leveret.broker.connection import Connection
     from leveret.broker.exchange.base import Exchange
     from leveret.broker.message import Message
+    from leveret.broker.permissions import Permission, TopicPermission
     from leveret.broker.policy import Policy
     from leveret.broker.queue import Queue
+    from leveret.broker.users import User
+    from leveret.broker.vhost import VirtualHost
 
 NOT_STORED: Final[i64] = -1
 PENDING: Final[i64] = -2
@@ -101,6 +104,32 @@ class Store:
 
     # definitions
 
+    def vhost_set(self, vhost: VirtualHost) -> None:
+        """A virtual host was added, or what is said of it changed."""
+
+    def vhost_deleted(self, name: str, queues: list[Queue]) -> None:
+        """A virtual host was deleted with all in it; these queues are to be dropped when that is on disk."""
+        for queue in queues:
+            queue.bury()
+
+    def user_set(self, user: User) -> None:
+        """A user was added, or has another password or other tags."""
+
+    def user_deleted(self, name: str) -> None:
+        """A user was deleted, with permissions and limits."""
+
+    def permission_set(self, permission: Permission) -> None:
+        """A permission was set, perhaps in the place of another."""
+
+    def permission_cleared(self, user: str, vhost: str) -> None:
+        """A permission was removed."""
+
+    def topic_permission_set(self, topic: TopicPermission) -> None:
+        """A topic permission was set, perhaps in the place of another."""
+
+    def topic_permission_cleared(self, user: str, vhost: str, exchange: str) -> None:
+        """A topic permission was removed."""
+
     def new_queue_id(self) -> int:
         """An id that no queue had before."""
         return 0
@@ -135,6 +164,18 @@ class Store:
 
     def user_limits_set(self, user: str, limits: dict[str, int]) -> None:
         """The limits of a user are these from now on."""
+
+    def parameter_set(self, vhost: str, component: str, name: str, value: object) -> None:
+        """A parameter of a virtual host has this value from now on, which is JSON."""
+
+    def parameter_cleared(self, vhost: str, component: str, name: str) -> None:
+        """A parameter of a virtual host was removed."""
+
+    def global_parameter_set(self, name: str, value: object) -> None:
+        """A global parameter has this value from now on, which is JSON."""
+
+    def global_parameter_cleared(self, name: str) -> None:
+        """A global parameter was removed."""
 
     def when_committed(self, callback: Callable[[], None]) -> None:
         """Call back when all changes made so far are committed; at once if there are none to wait for."""

@@ -32,35 +32,37 @@ from leveret.broker.channel import Channel
 from leveret.broker.deduplication import check_deduplication_arguments
 from leveret.broker.exchange.base import Exchange
 from leveret.broker.exchange.recent_history import RecentHistoryExchange
-from leveret.broker.exchange.types import TYPES, make_exchange
+from leveret.broker.exchange.types import is_known, make_exchange
 from leveret.broker.history import deliver_history
 from leveret.broker.limits import check_exchange
+from leveret.broker.permissions import CONFIGURE, EXCHANGE, READ, WRITE, check_access, check_any_access, check_topic
 from leveret.broker.redeclaring import Property, check_redeclared, flag
 from leveret.broker.vhost import VirtualHost, check_name_not_reserved
 
 if TYPE_CHECKING:
-    from leveret.broker.broker import Broker
+    from leveret.broker.connection import Connection
 
 
 def handle(channel: Channel, method: Method) -> None:
     """Handle a method of class exchange."""
     vhost = channel.connection.vhost_opened()
     if isinstance(method, ExchangeDeclare):
-        declare(channel.connection.broker, vhost, method)
+        declare(channel.connection, vhost, method)
         if not method.nowait:
             channel.send(ExchangeDeclareOk())
     elif isinstance(method, ExchangeDelete):
-        delete(vhost, method)
+        delete(channel.connection, vhost, method)
         if not method.nowait:
             channel.send(ExchangeDeleteOk())
     elif isinstance(method, ExchangeBind):
+        check_binding(channel.connection, EXCHANGE, method.destination, method.source, method.routing_key)
         destination = exchange_to_bind(vhost, method.destination)
         source = exchange_to_bind(vhost, method.source)
         bind(vhost, source, destination, method.routing_key, method.arguments)
         if not method.nowait:
             channel.send(ExchangeBindOk())
     elif isinstance(method, ExchangeUnbind):
-        check_not_default(method.destination)
+        check_binding(channel.connection, EXCHANGE, method.destination, method.source, method.routing_key)
         unbind(vhost, method.source, vhost.exchanges.get(method.destination), method.routing_key, method.arguments)
         if not method.nowait:
             channel.send(ExchangeUnbindOk())
@@ -68,22 +70,24 @@ def handle(channel: Channel, method: Method) -> None:
         raise HardError(COMMAND_INVALID, f"unexpected method {method.name}")
 
 
-def declare(broker: Broker, vhost: VirtualHost, method: ExchangeDeclare) -> None:
+def declare(connection: Connection, vhost: VirtualHost, method: ExchangeDeclare) -> None:
     """Declare an exchange, or check that the one there is equivalent (SoftError 406, 403, 404)."""
     name = method.exchange.replace("\r", "").replace("\n", "")
     if method.passive:
         check_not_default(name)
+        check_any_access(connection, EXCHANGE, name)
         vhost.exchange(name)
         return
-    if method.type_ not in TYPES:
+    if not is_known(method.type_):
         raise SoftError(PRECONDITION_FAILED, f"unknown exchange type '{method.type_}'")
     check_not_default(name)
+    check_access(connection, CONFIGURE, EXCHANGE, name)
     existing = vhost.exchanges.get(name)
     if existing is not None:
-        check_equivalent(broker.redeclare, vhost, existing, method)
+        check_equivalent(connection.broker.redeclare, vhost, existing, method)
         return
     check_name_not_reserved("exchange", name)
-    check_exchange(name, vhost, broker)
+    check_exchange(name, vhost, connection.broker)
     alternate = method.arguments.get("alternate-exchange")
     if alternate is not None and alternate.kind != "S":
         raise SoftError(
@@ -92,6 +96,9 @@ def declare(broker: Broker, vhost: VirtualHost, method: ExchangeDeclare) -> None
             f"in exchange '{name}' in vhost '{vhost.name}'",
         )
     check_deduplication_arguments(method.arguments, f"exchange '{name}' in vhost '{vhost.name}'")
+    if alternate is not None:
+        check_access(connection, READ, EXCHANGE, name)
+        check_access(connection, WRITE, EXCHANGE, str(alternate.value))
     exchange = make_exchange(method.type_, name, method.durable, method.auto_delete, method.internal, method.arguments)
     exchange.validate_arguments()
     vhost.add_exchange(exchange)
@@ -109,12 +116,13 @@ def check_equivalent(mode: str, vhost: VirtualHost, existing: Exchange, method: 
     check_redeclared(mode, existing, properties, (existing.arguments, method.arguments), EXCHANGE_ARGUMENTS, what)
 
 
-def delete(vhost: VirtualHost, method: ExchangeDelete) -> None:
+def delete(connection: Connection, vhost: VirtualHost, method: ExchangeDelete) -> None:
     """Delete an exchange; a missing one is fine. SoftError 403 for the broker's own, 406 if in use."""
     name = method.exchange.replace("\r", "").replace("\n", "")
     check_not_default(name)
     if name.startswith("amq."):
         raise SoftError(ACCESS_REFUSED, f"deletion of system exchange '{name}' in vhost '{vhost.name}' not allowed")
+    check_access(connection, CONFIGURE, EXCHANGE, name)
     exchange = vhost.exchanges.get(name)
     if exchange is None:
         return
@@ -136,6 +144,21 @@ def exchange_to_bind(vhost: VirtualHost, name: str) -> Exchange:
     if exchange is None:
         raise SoftError(NOT_FOUND, f"no exchange '{name}' in vhost '{vhost.name}'")
     return exchange
+
+
+def check_binding(connection: Connection, kind: str, destination: str, source: str, routing_key: str) -> None:
+    """SoftError 403 unless the user may write to the destination, and read from the source with that key.
+
+    The default exchange is neither, for nobody.
+    """
+    check_access(connection, WRITE, kind, destination)
+    if kind == EXCHANGE:
+        check_not_default(destination)
+    check_not_default(source)
+    check_access(connection, READ, EXCHANGE, source)
+    exchange = connection.vhost_opened().exchanges.get(source)
+    if exchange is not None:
+        check_topic(connection, READ, exchange, routing_key)
 
 
 def bind(vhost: VirtualHost, source: Exchange, destination: Destination, key: str, arguments: Table) -> None:

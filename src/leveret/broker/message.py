@@ -106,13 +106,21 @@ class Message(LogEntry):
 
     def header_payload(self) -> bytes:
         """The content header frame's payload: class, weight, body size, property flags and list."""
-        return self.content[FRAME_HEAD : FRAME_HEAD + i64(read_i32_be(self.content, 3))]
+        return self.content[FRAME_HEAD : FRAME_HEAD + self.header_size()]
+
+    def header_size(self) -> i64:
+        """Octets of the content header frame's payload."""
+        return i64(read_i32_be(self.content, 3))
 
     def with_properties(self, properties: BasicProperties, address: Address, time: i64, expiration: i64) -> Message:
         """The same body as another message: with these properties, at this address, taken in at this time."""
+        return self.with_encoded(properties.encode(), address, time, expiration)
+
+    def with_encoded(self, properties: bytes, address: Address, time: i64, expiration: i64) -> Message:
+        """As `with_properties`, which are encoded already: the property flags and the property list."""
         content = self.content
-        header_end = FRAME_HEAD + i64(read_i32_be(content, 3)) + 1
-        header = content[FRAME_HEAD:FLAGS_AT] + properties.encode()
+        header_end = FRAME_HEAD + self.header_size() + 1
+        header = content[FRAME_HEAD:FLAGS_AT] + properties
         frame = content[:3] + len(header).to_bytes(4, "big") + header + content[header_end - 1 :]
         frame_max = self.frame_max
         if len(header) + FRAME_OVERHEAD > frame_max:

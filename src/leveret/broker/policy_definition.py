@@ -1,8 +1,8 @@
 """What the definition of a policy may say, and how an operator policy's is laid over a user policy's.
 
 The keys, their values and the texts are RabbitMQ's (rabbit_policies, and for the keys of its plugins those of
-rabbitmq_federation and rabbitmq_sharding). Keys that have no effect here are accepted and checked like the others, so
-that definitions can be taken over from RabbitMQ.
+rabbitmq_federation and rabbitmq_sharding), but for `delayed-message`, which is LavinMQ's. Keys that have no effect here
+are accepted and checked like the others, so that definitions can be taken over from RabbitMQ.
 """
 
 from __future__ import annotations
@@ -52,6 +52,13 @@ class Text(Rule):
 
     def accepts(self, value: object) -> bool:
         return isinstance(value, str)
+
+
+class Boolean(Rule):
+    """True or false."""
+
+    def accepts(self, value: object) -> bool:
+        return isinstance(value, bool)
 
 
 class OneOf(Rule):
@@ -131,6 +138,7 @@ POLICY_RULES: Final[dict[str, Rule]] = {
     "dead-letter-exchange": Text("is not a valid dead letter exchange name"),
     "dead-letter-routing-key": Text("is not a valid dead letter routing key"),
     "dead-letter-strategy": OneOf("is not a valid dead letter strategy", "at-most-once", "at-least-once"),
+    "delayed-message": Boolean("is not a valid delayed message setting"),
     "federation-upstream": Text("is not a valid federation upstream name"),
     "federation-upstream-pattern": Pattern("is not a valid federation upstream pattern name"),
     "federation-upstream-set": Text("is not a valid federation upstream set name"),
@@ -170,6 +178,11 @@ def validate_policy_definition(definition: Mapping[str, object]) -> None:
 def validate_operator_policy_definition(definition: Mapping[str, object]) -> None:
     """Raise InvalidPolicyDefinition if RabbitMQ would refuse this as the definition of an operator policy."""
     validate(definition, OPERATOR_RULES)
+
+
+def unknown_settings(definition: Mapping[str, object]) -> list[str]:
+    """The keys that RabbitMQ 4 doesn't know either: of its former mirrored queues, or of a plugin."""
+    return sorted(name for name in definition if name not in POLICY_RULES)
 
 
 def validate(definition: Mapping[str, object], rules: Mapping[str, Rule]) -> None:

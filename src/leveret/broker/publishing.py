@@ -29,8 +29,11 @@ from leveret.broker.direct_reply_to import REPLY_TO
 from leveret.broker.durability import Store
 from leveret.broker.expiry import checked_expiration
 from leveret.broker.message import FLAGS_AT, FRAME_HEAD, NEVER, PROPERTIES_AT, Address, Message
+from leveret.broker.permissions import WRITE, check_topic
 from leveret.broker.queue import Queue
 from leveret.broker.routing import Route
+from leveret.broker.transaction import Publication
+from leveret.broker.users import IMPERSONATOR
 
 if TYPE_CHECKING:
     from leveret.broker.channel import Channel
@@ -63,10 +66,12 @@ def publish(channel: Channel, route: Route, content: bytes) -> None:
     connection = channel.connection
     time_ms = connection.broker.timers.time_ms
     message = Message(route.address, content, connection.frame_max, persistent, time_ms, NEVER)
+    count_publish(channel, route, route.queues)
     if channel.transaction is None:
         take_in(channel, message, route.queues, route.mandatory)
     else:
-        channel.transaction.publish(message, names_for_commit(message, route.queues, None), route.mandatory, None)
+        keys = [route.address.routing_key]
+        channel.transaction.publish(for_commit(message, route.queues, keys, route.mandatory, None))
 
 
 def publish_with_properties(channel: Channel, route: Route, content: bytes, flags: i64) -> None:
@@ -85,6 +90,8 @@ def publish_with_properties(channel: Channel, route: Route, content: bytes, flag
     expiration = checked_expiration(header) if flags & EXPIRATION else NEVER
     if properties is not None:
         keys = routing_keys(route, properties)
+        for key in keys[1:]:  # the route was permitted for the first
+            check_topic(connection, WRITE, route.exchange, key)
         blind_keys = selected_keys(properties.headers or {}, "BCC")
         if blind_keys:
             address = Address(address.exchange, address.routing_key, tuple(blind_keys))
@@ -94,21 +101,33 @@ def publish_with_properties(channel: Channel, route: Route, content: bytes, flag
     if keys is not None and properties is not None and (route.each_message or len(keys) > 1):
         admissions = []
         queues = connection.vhost_opened().route(route.exchange, keys, properties, message, admissions)[0]
+    count_publish(channel, route, queues)
     if channel.transaction is not None:
-        channel.transaction.publish(message, names_for_commit(message, queues, keys), route.mandatory, admissions)
+        keys = keys or [address.routing_key]
+        channel.transaction.publish(for_commit(message, queues, keys, route.mandatory, admissions))
     elif not take_in(channel, message, queues, route.mandatory):
         withdraw(admissions)
 
 
-def names_for_commit(message: Message, queues: list[Queue], keys: list[str] | None) -> list[str]:
-    """The queues that a transaction's message is for, `keys` being its routing keys, if it has several.
+def for_commit(
+    message: Message, queues: list[Queue], keys: list[str], mandatory: bool, admissions: list[Admission] | None
+) -> Publication:
+    """What a transaction keeps of a message with these routing keys.
 
-    The default exchange's are told by name alone, since they may be declared before the commit.
+    The default exchange's queues are told by name alone, since they may be declared before the commit.
     """
-    names = {queue.name: None for queue in queues}
-    if message.address.exchange == "":
-        names.update(dict.fromkeys(keys or [message.address.routing_key]))
-    return list(names)
+    delay_queues = [queue for queue in queues if queue.is_delay_queue]
+    names = {queue.name: None for queue in queues if not queue.is_delay_queue}
+    if message.address.exchange == "" and not delay_queues:
+        names.update(dict.fromkeys(keys))
+    return Publication(message, list(names), delay_queues, mandatory, admissions)
+
+
+def count_publish(channel: Channel, route: Route, queues: list[Queue]) -> None:
+    """Count a message that was published, and its ways out of the exchange."""
+    channel.traffic.publish += 1
+    route.exchange.publish_in += 1
+    route.exchange.publish_out += len(queues)
 
 
 def take_in(channel: Channel, message: Message, queues: list[Queue], mandatory: bool) -> bool:
@@ -132,6 +151,8 @@ def take_in(channel: Channel, message: Message, queues: list[Queue], mandatory: 
         return not refused
     if mandatory:
         return_message(channel, message)
+    else:
+        channel.traffic.drop_unroutable += 1
     return False
 
 
@@ -185,11 +206,17 @@ def selected_keys(headers: Table, name: str) -> list[str]:
 def check_user_id(connection: Connection, properties: BasicProperties) -> None:
     """SoftError 406 if the user-id isn't that of the user who publishes (RabbitMQ's validated user-id)."""
     user = connection.user
-    if properties.user_id is not None and properties.user_id != user:
+    if properties.user_id is not None and properties.user_id != user and not may_impersonate(connection):
         raise SoftError(
             PRECONDITION_FAILED,
             f"user_id property set to '{properties.user_id}' but authenticated user was '{user}'",
         )
+
+
+def may_impersonate(connection: Connection) -> bool:
+    """Whether the connection's user may publish under any user-id."""
+    user = connection.broker.users.find(connection.user)
+    return user is not None and IMPERSONATOR in user.tags
 
 
 def rewritten(channel: Channel, content: bytes, properties: BasicProperties) -> bytes:
@@ -212,6 +239,7 @@ def rewritten(channel: Channel, content: bytes, properties: BasicProperties) -> 
 
 def return_message(channel: Channel, message: Message) -> None:
     """Send a mandatory message back that went to no queue (basic.return 312)."""
+    channel.traffic.return_unroutable += 1
     address = message.address
     channel.send(BasicReturn(NO_ROUTE, "NO_ROUTE", address.exchange, address.routing_key))
     write_content(channel, message)

@@ -20,12 +20,14 @@ from leveret.broker.binding import Destination
 from leveret.broker.consumer import OUTPUT_LIMIT, Consumer, Delivery
 from leveret.broker.death_reasons import DELIVERY_LIMIT, MAXLEN, REJECTED
 from leveret.broker.deduplication import Identity, queue_identifiers
+from leveret.broker.delayed_retry import DelayedRetries
 from leveret.broker.delivery_limit import DeliveryCounts
 from leveret.broker.durability import LEVEL_SHIFT
 from leveret.broker.expiry import HeadTimer, UnusedTimer
 from leveret.broker.message import NEVER, Message, priority_of
-from leveret.broker.queue_settings import NONE, REJECT_PUBLISH_DLX, QueueSettings, effective_settings
+from leveret.broker.queue_settings import DISABLED, NONE, REJECT_PUBLISH_DLX, QueueSettings, effective_settings
 from leveret.broker.rotation import ConsumerRotation
+from leveret.broker.traffic import Traffic, count_deliveries
 
 if TYPE_CHECKING:
     from leveret.broker.connection import Connection
@@ -39,6 +41,8 @@ BACKED_UP_DELAY: Final[i64] = 20  # milliseconds until it drops more, if the sto
 
 class Queue(Destination):
     """A queue. `owner` is the connection an exclusive queue belongs to; `id` is never used for another queue."""
+
+    is_delay_queue = False  # whether it is the broker's own, behind a delayed exchange
 
     def __init__(
         self,
@@ -69,7 +73,9 @@ class Queue(Destination):
         self.limited = False
         self.expiring = False  # whether any message may have a deadline
         self.counts: DeliveryCounts | None = None
+        self.retries: DelayedRetries | None = None
         self.identifiers: Final = queue_identifiers(arguments)  # of what it has, if duplicates are to be dropped
+        self.traffic: Final = Traffic()
         self.unacked: i64 = 0
         self.unacked_bytes: i64 = 0
         self.consumers: Final[dict[Consumer, None]] = {}
@@ -90,7 +96,10 @@ class Queue(Destination):
         self.limited = length_limit.is_limited(settings)
         self.expiring = self.expiring or settings.message_ttl != NONE
         self.governed = settings.max_priority != NONE or length_limit.refuses(settings) or self.identifiers is not None
-        if settings.delivery_limit != NONE or self.is_quorum:
+        retries = settings.delayed_retry_type != DISABLED
+        if retries and self.retries is None:
+            self.retries = DelayedRetries(self)
+        if settings.delivery_limit != NONE or self.is_quorum or retries:
             if self.counts is None:
                 self.counts = DeliveryCounts(settings)
             self.counts.settings = settings
@@ -143,6 +152,10 @@ class Queue(Destination):
             for level in self.levels:
                 octets += level.ready_bytes
         return octets
+
+    def published(self) -> int:
+        """Messages that came in since the queue was made, or the broker started."""
+        return int(sum([level.next_position - level.first_position for level in self.levels]))
 
     # messages in
 
@@ -212,12 +225,13 @@ class Queue(Destination):
             self.backing.forget(message)
         elif counted and self.counts is not None and self.counts.returned(position):
             self.drop(message, position, DELIVERY_LIMIT)
-        else:
+        elif self.retries is None or not self.retries.take(message, position, counted, self.counts):
             self.put_back(message, position)
 
     def settle(self, delivery: Delivery) -> None:
         """An unacked delivery is acknowledged."""
         self._take_back(delivery)
+        self.traffic.ack += 1
         if self.counts is not None:
             self.counts.forget(delivery.position)
         if self.identifiers is not None:
@@ -315,7 +329,7 @@ class Queue(Destination):
             if self.identifiers is not None:
                 self.identifiers.purged(level)
             count += level.purge()
-        return count
+        return count if self.retries is None else count + self.retries.drop()
 
     def end(self) -> None:
         """The queue is deleted: nothing is due any more."""
@@ -327,6 +341,8 @@ class Queue(Destination):
         """The queue's deletion is on disk: drop its messages."""
         for level in self.levels:
             level.purge()
+        if self.retries is not None:
+            self.retries.drop()
         self.gone = True
 
     # consumers
@@ -470,12 +486,14 @@ class Queue(Destination):
         count: i64 = len(backing.ready) + len(backing.returned)
         if room < count:
             count = room
+        most = count
         no_ack = consumer.no_ack
         while count > 0 and connection.pending_output() < OUTPUT_LIMIT:
             count -= 1
             message, position, redelivered = backing.take()
             self.hand_out(message, position, no_ack)
             consumer.send(message, position, redelivered)
+        count_deliveries(self.traffic, consumer.channel.traffic, no_ack, most - count)
         connection.wake()
 
     # what has to go

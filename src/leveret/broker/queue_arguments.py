@@ -93,6 +93,12 @@ def dead_letter_strategy(value: FieldValue) -> str | None:
     return string(value) or (None if value.value in ("at-most-once", "at-least-once") else "invalid_dlx_strategy")
 
 
+def delayed_retry_type(value: FieldValue) -> str | None:
+    """Which messages that come back wait before they are tried again."""
+    known = value.value in ("disabled", "all", "failed", "returned")
+    return string(value) or (None if known else "invalid_delayed_retry_type")
+
+
 def queue_mode(value: FieldValue) -> str | None:
     """Whether messages are kept in memory, once."""
     known = value.value in ("default", "lazy")
@@ -135,6 +141,9 @@ CHECKS: Final[dict[str, Callable[[FieldValue], str | None]]] = {
     "x-queue-leader-locator": leader_locator,
     "x-consumer-timeout": not_negative,
     "x-consumer-disconnected-timeout": not_negative,
+    "x-delayed-retry-type": delayed_retry_type,
+    "x-delayed-retry-min": not_negative,
+    "x-delayed-retry-max": not_negative,
     "x-message-deduplication": boolean,
     "x-deduplication-header": string,
     "x-cache-size": not_negative,
@@ -167,6 +176,9 @@ COMPARED_OF_CLASSIC_QUEUES: Final = (
     # RabbitMQ does not have these for classic queues, and here they have an effect.
     "x-delivery-limit",
     "x-consumer-timeout",
+    "x-delayed-retry-type",
+    "x-delayed-retry-min",
+    "x-delayed-retry-max",
     *DEDUPLICATION_ARGUMENTS,
 )
 COMPARED_OF_QUORUM_QUEUES: Final = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 
+from leveret.amqp.field_table import FieldValue
 from leveret.amqp.methods import (
     Method,
     QueueBind,
@@ -28,10 +29,13 @@ from leveret.amqp.reply_codes import (
 )
 from leveret.broker.channel import Channel
 from leveret.broker.direct_reply_to import REPLY_TO
-from leveret.broker.exchange_methods import bind, check_not_default, exchange_to_bind, unbind
+from leveret.broker.exchange_methods import bind, check_binding, exchange_to_bind, unbind
 from leveret.broker.limits import check_queue
+from leveret.broker.permissions import CONFIGURE, EXCHANGE, QUEUE, READ, WRITE, check_access, check_any_access
 from leveret.broker.queue import Queue
 from leveret.broker.queue_arguments import (
+    CLASSIC,
+    QUORUM,
     check_queue_arguments,
     check_quorum_properties,
     compared_arguments,
@@ -47,16 +51,21 @@ def handle(channel: Channel, method: Method) -> None:
     if isinstance(method, QueueDeclare):
         declare(channel, vhost, method)
     elif isinstance(method, QueueBind):
-        queue = named_queue(channel, vhost, method.queue, bindable=True)
-        source = exchange_to_bind(vhost, method.exchange)
-        bind(vhost, source, queue, binding_key(method.queue, method.routing_key, queue), method.arguments)
+        name = queue_name(channel, method.queue)
+        key = binding_key(method.queue, method.routing_key, name)
+        check_binding(channel.connection, QUEUE, name, method.exchange, key)
+        source = exchange_to_bind(vhost, method.exchange)  # of two that are missing, RabbitMQ names the exchange
+        queue = named_queue(channel, vhost, name, bindable=True)
+        bind(vhost, source, queue, key, method.arguments)
         if not method.nowait:
             channel.send(QueueBindOk())
     elif isinstance(method, QueueUnbind):
         unbind_queue(channel, vhost, method)
         channel.send(QueueUnbindOk())
     elif isinstance(method, QueuePurge):
-        purged = named_queue(channel, vhost, method.queue).purge()
+        name = queue_name(channel, method.queue)
+        check_access(channel.connection, READ, QUEUE, name)
+        purged = named_queue(channel, vhost, name).purge()
         if not method.nowait:
             channel.send(QueuePurgeOk(purged))
     elif isinstance(method, QueueDelete):
@@ -69,29 +78,33 @@ def handle(channel: Channel, method: Method) -> None:
 
 def unbind_queue(channel: Channel, vhost: VirtualHost, method: QueueUnbind) -> None:
     """Remove a binding of a queue; a missing one is fine, and so is a missing queue or exchange."""
-    check_not_default(method.exchange)
-    name = method.queue or channel.last_queue
-    if name and name not in vhost.queues and not name.startswith(REPLY_TO):
-        return
-    queue = named_queue(channel, vhost, name, bindable=True)
-    key = binding_key(method.queue, method.routing_key, queue)
-    unbind(vhost, method.exchange, queue, key, method.arguments)
+    name = queue_name(channel, method.queue)
+    key = binding_key(method.queue, method.routing_key, name)
+    check_binding(channel.connection, QUEUE, name, method.exchange, key)
+    if name in vhost.queues or name.startswith(REPLY_TO):
+        queue = named_queue(channel, vhost, name, bindable=True)
+        unbind(vhost, method.exchange, queue, key, method.arguments)
 
 
-def binding_key(queue_name: str, routing_key: str, queue: Queue) -> str:
+def binding_key(named: str, routing_key: str, last_queue: str) -> str:
     """The binding key: with neither queue nor key named, it is the name of the last declared queue (queue.bind)."""
-    return queue.name if queue_name == "" and routing_key == "" else routing_key
+    return last_queue if named == "" and routing_key == "" else routing_key
 
 
-def named_queue(channel: Channel, vhost: VirtualHost, name: str, bindable: bool = False) -> Queue:
-    """The queue a method means; the empty name is the last one the channel declared.
-
-    SoftError 404 if there is none, 405 if it is exclusive to another connection, 403 to bind a reply-to address.
-    """
+def queue_name(channel: Channel, name: str) -> str:
+    """The name of the queue that a method means; the empty one is the last that the channel declared, or 404."""
     if name == "":
         name = channel.last_queue
         if name == "":
             raise SoftError(NOT_FOUND, "no previously declared queue")
+    return name
+
+
+def named_queue(channel: Channel, vhost: VirtualHost, name: str, bindable: bool = False) -> Queue:
+    """The queue of that name (`queue_name`).
+
+    SoftError 404 if there is none, 405 if it is exclusive to another connection, 403 to bind a reply-to address.
+    """
     if bindable and name.startswith(REPLY_TO):
         raise SoftError(ACCESS_REFUSED, "cannot bind or unbind to a volatile (direct reply-to) queue")
     queue = vhost.queue(name)
@@ -105,15 +118,19 @@ def declare(channel: Channel, vhost: VirtualHost, method: QueueDeclare) -> None:
     if name.startswith(REPLY_TO):
         queue = declare_reply_to(channel, vhost, name)
     elif method.passive:
+        check_any_access(channel.connection, QUEUE, name)
         queue = vhost.queue(name)
         check_exclusive_access(queue, channel.connection, vhost)
         queue.redeclared()
     else:
         existing = vhost.queues.get(name) if name else None
+        add_default_type(vhost, channel.connection.broker.defaults.queue_type, method)
+        vhost.churn.queue_declared += 1
         if existing is None:
             queue = create(channel, vhost, name, method)
         else:
             queue = existing
+            check_access(channel.connection, CONFIGURE, QUEUE, name)
             check_equivalent(channel, vhost, queue, method)
             queue.redeclared()
     channel.last_queue = queue.name
@@ -144,17 +161,35 @@ def create(channel: Channel, vhost: VirtualHost, name: str, method: QueueDeclare
     else:
         random = connection.broker.random_octets(16)
         name = "amq.gen-" + base64.urlsafe_b64encode(random).decode().rstrip("=")
+    check_access(connection, CONFIGURE, QUEUE, name)
+    check_queue(name, vhost, connection.broker)
+    dead_letter_exchange = method.arguments.get("x-dead-letter-exchange")
+    if dead_letter_exchange is not None and dead_letter_exchange.kind == "S":
+        check_access(connection, READ, QUEUE, name)
+        check_access(connection, WRITE, EXCHANGE, str(dead_letter_exchange.value))
     what = f"queue '{name}' in vhost '{vhost.name}'"
     check_queue_arguments(method.arguments, what)
     if quorum:
         check_quorum_properties(method.durable, method.exclusive, method.auto_delete, what)
-    check_queue(name, vhost, connection.broker)
     owner = connection if method.exclusive else None
     queue = vhost.new_queue(name, method.durable and owner is None, method.auto_delete, owner, method.arguments)
     vhost.add_queue(queue)
     if owner is not None:
         owner.exclusive_queues[queue] = None
     return queue
+
+
+def add_default_type(vhost: VirtualHost, node_default: str, method: QueueDeclare) -> None:
+    """A declaration without a type is given the default type, if it can have that (RabbitMQ's rule).
+
+    That is the virtual host's, or else the node's.
+    """
+    default = vhost.default_queue_type or node_default
+    if default == "" or "x-queue-type" in method.arguments:
+        return
+    if default == QUORUM and (not method.durable or method.exclusive or method.auto_delete):
+        default = CLASSIC
+    method.arguments = {**method.arguments, "x-queue-type": FieldValue("S", default)}
 
 
 def check_equivalent(channel: Channel, vhost: VirtualHost, queue: Queue, method: QueueDeclare) -> None:
@@ -179,8 +214,9 @@ def check_equivalent(channel: Channel, vhost: VirtualHost, queue: Queue, method:
 
 def delete(channel: Channel, vhost: VirtualHost, method: QueueDelete) -> int:
     """Delete a queue and give the number of messages that went with it; a missing one is fine."""
-    name = method.queue or channel.last_queue
-    if name and name not in vhost.queues:
+    name = queue_name(channel, method.queue)
+    check_access(channel.connection, CONFIGURE, QUEUE, name)
+    if name not in vhost.queues:
         return 0
     queue = named_queue(channel, vhost, name)
     if queue.is_quorum and (method.if_unused or method.if_empty):

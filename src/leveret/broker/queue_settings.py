@@ -26,6 +26,10 @@ NONE: Final[i64] = -1  # a setting that was not made
 DROP_HEAD: Final = "drop-head"
 REJECT_PUBLISH: Final = "reject-publish"
 REJECT_PUBLISH_DLX: Final = "reject-publish-dlx"
+DISABLED: Final = "disabled"
+ALL_RETURNS: Final = "all"
+FAILED_ONLY: Final = "failed"
+NOT_FAILED_ONLY: Final = "returned"
 
 LARGEST_SIZE: Final = 1 << 62  # a policy may say more than fits
 QUORUM_DELIVERY_LIMIT: Final = 20
@@ -50,6 +54,9 @@ class QueueSettings:
         self.max_priority: i64 = NONE  # NONE: messages have no priorities
         self.default_priority: i64 = 0  # of messages that have none
         self.single_active_consumer = False
+        self.delayed_retry_type = DISABLED
+        self.delayed_retry_min: i64 = 0
+        self.delayed_retry_max: i64 = NONE
 
 
 def effective_settings(
@@ -69,6 +76,9 @@ def effective_settings(
     settings.dead_letter_exchange = text("dead-letter-exchange", arguments, definition)
     settings.dead_letter_routing_key = text("dead-letter-routing-key", arguments, definition)
     settings.consumer_timeout = first("consumer-timeout", arguments, definition, LONGEST_TIME)
+    settings.delayed_retry_type = text("delayed-retry-type", arguments, definition) or DISABLED
+    settings.delayed_retry_min = max(0, first("delayed-retry-min", arguments, definition, LONGEST_TIME))
+    settings.delayed_retry_max = first("delayed-retry-max", arguments, definition, LONGEST_TIME)
     settings.single_active_consumer = has_single_active_consumer(arguments)
     if settings.type == QUORUM:
         settings.max_priority = QUORUM_MAX_PRIORITY

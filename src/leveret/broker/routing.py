@@ -16,9 +16,11 @@ from leveret.amqp.properties import BasicProperties
 from leveret.amqp.reply_codes import ACCESS_REFUSED, NOT_IMPLEMENTED, HardError, SoftError
 from leveret.broker.exchange.base import Exchange
 from leveret.broker.message import Address
+from leveret.broker.permissions import EXCHANGE, WRITE, check_access, check_topic
 from leveret.broker.queue import Queue
 
 if TYPE_CHECKING:
+    from leveret.broker.connection import Connection
     from leveret.broker.vhost import VirtualHost
 
 
@@ -39,15 +41,18 @@ class Route:
         self.epoch: Final[i64] = epoch
 
 
-def find_route(vhost: VirtualHost, publish: BasicPublish) -> Route:
+def find_route(connection: Connection, publish: BasicPublish) -> Route:
     """The route of a publish: SoftError 404 or 403 for its exchange, HardError 540 for the immediate flag."""
     if publish.immediate:
         raise HardError(NOT_IMPLEMENTED, "immediate=true")
+    vhost = connection.vhost_opened()
+    check_access(connection, WRITE, EXCHANGE, publish.exchange)
     exchange = vhost.exchange(publish.exchange)
     if exchange.internal:
         raise SoftError(
             ACCESS_REFUSED, f"cannot publish to internal exchange '{exchange.name}' in vhost '{vhost.name}'"
         )
+    check_topic(connection, WRITE, exchange, publish.routing_key)
     return new_route(vhost, exchange, vhost.address(publish.exchange, publish.routing_key), publish.mandatory)
 
 
@@ -57,6 +62,14 @@ def new_route(vhost: VirtualHost, exchange: Exchange, address: Address, mandator
     return Route(exchange, address, mandatory, queues, each_message, vhost.epoch)
 
 
-def current_route(vhost: VirtualHost, route: Route) -> Route:
-    """The same route as things are now: while a message came in piece by piece, queues may have come and gone."""
-    return route if route.epoch == vhost.epoch else new_route(vhost, route.exchange, route.address, route.mandatory)
+def current_route(connection: Connection, route: Route) -> Route:
+    """The same route as things are now: while a message came in piece by piece, queues may have come and gone.
+
+    SoftError 403 if the user may not publish to it any more.
+    """
+    vhost = connection.vhost_opened()
+    if route.epoch == vhost.epoch:
+        return route
+    check_access(connection, WRITE, EXCHANGE, route.address.exchange)
+    check_topic(connection, WRITE, route.exchange, route.address.routing_key)
+    return new_route(vhost, route.exchange, route.address, route.mandatory)

@@ -13,16 +13,26 @@ from typing import Final
 from leveret.broker.consumer import Delivery
 from leveret.broker.deduplication import Admission, withdraw
 from leveret.broker.message import Message
+from leveret.broker.queue import Queue
 
 
 class Publication:
-    """A message and the names of the queues that it goes to when the transaction is committed."""
+    """A message and the names of the queues that it goes to when the transaction is committed.
+
+    Of exchanges that delay it there are the queues themselves, since these have no names to clients.
+    """
 
     def __init__(
-        self, message: Message, queue_names: list[str], mandatory: bool, admissions: list[Admission] | None
+        self,
+        message: Message,
+        queue_names: list[str],
+        delay_queues: list[Queue],
+        mandatory: bool,
+        admissions: list[Admission] | None,
     ) -> None:
         self.message: Final = message
         self.queue_names: Final = queue_names
+        self.delay_queues: Final = delay_queues
         self.mandatory: Final = mandatory
         self.admissions: Final = admissions
 
@@ -43,11 +53,9 @@ class Transaction:
         self.publications: list[Publication] = []
         self.settlements: list[Settlement] = []
 
-    def publish(
-        self, message: Message, queue_names: list[str], mandatory: bool, admissions: list[Admission] | None
-    ) -> None:
+    def publish(self, publication: Publication) -> None:
         """Keep a publish for the commit."""
-        self.publications.append(Publication(message, queue_names, mandatory, admissions))
+        self.publications.append(publication)
 
     def abandon(self) -> None:
         """There will be no commit: what was published may be published again."""

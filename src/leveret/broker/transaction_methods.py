@@ -59,6 +59,7 @@ def commit(channel: Channel) -> None:
         for publication in transaction.publications:
             found = [vhost.find_queue(name) for name in publication.queue_names]
             queues = [queue for queue in found if queue is not None]
+            queues += [queue for queue in publication.delay_queues if not queue.deleted]
             publication.message.time = vhost.timers.time_ms
             if not enqueue_routed(store, publication.message, queues):
                 complete = False
@@ -67,6 +68,8 @@ def commit(channel: Channel) -> None:
                 withdraw(publication.admissions)
                 if publication.mandatory:
                     return_message(channel, publication.message)
+                else:
+                    channel.traffic.drop_unroutable += 1
         for settlement in transaction.settlements:
             settle(settlement.delivery, settlement.outcome)
     finally:

@@ -1,63 +1,172 @@
-"""Who may log in: users with passwords, and the two SASL mechanisms that carry a password.
+"""The users: who may log in, with which password, and the tags that say what else they may do.
 
-`guest` may only come from loopback, as in RabbitMQ.
+A change is in effect when the method that makes it returns, and on the disk when the store says so
+(`Store.when_committed`). A user who is deleted loses their permissions and connections at once.
+
+A password is checked in the same time whether the name is known or not: an unknown name is compared with the hash of
+some other user, always the same one, and so is a user who has no password.
 """
 
 from __future__ import annotations
 
-import hmac
-from typing import Final
+import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
 
-from leveret.amqp.field_table import decode_table
-from leveret.amqp.reply_codes import AMQPError
 from leveret.broker.limits import Usage
+from leveret.broker.passwords import NO_PASSWORD, SALT, SHA256, check_hash, hashed, is_slow, matches
+
+if TYPE_CHECKING:
+    from leveret.broker.broker import Broker
+
+ADMINISTRATOR: Final = "administrator"
+MONITORING: Final = "monitoring"
+POLICYMAKER: Final = "policymaker"
+MANAGEMENT: Final = "management"
+IMPERSONATOR: Final = "impersonator"  # may publish under any user-id
+KEY_SIZE: Final = 16
 
 
-class BadCredentials(Exception):
-    """A login that is refused; says why, for the log."""
+class NoSuchUser(Exception):
+    """There is no user of that name, which is the text."""
+
+
+class UserExists(Exception):
+    """There is a user of that name already, which is the text."""
+
+
+class User:
+    """A user. The hash is empty for one who can't log in with a password; `usage` has what is open, and the limits."""
+
+    def __init__(self, name: str, password_hash: str, hashing_algorithm: str, tags: Sequence[str]) -> None:
+        self.name: Final = name
+        self.password_hash = password_hash
+        self.hashing_algorithm = hashing_algorithm
+        self.tags: list[str] = list(tags)
+        self.usage: Final = Usage()
+
+
+class Secret:
+    """What a password is compared with. It may be compared by any thread."""
+
+    def __init__(self, password_hash: str, algorithm: str, is_of_user: bool) -> None:
+        self.password_hash: Final = password_hash
+        self.algorithm: Final = algorithm
+        self.is_of_user: Final = is_of_user  # and not of another, who stands in for one who can't log in
+        self.is_slow: Final = is_slow(algorithm)
+
+    def opened_by(self, password: bytes) -> bool:
+        """Whether this is the user's password."""
+        return matches(password, self.password_hash, self.algorithm) and self.is_of_user
 
 
 class Users:
-    """The users of one broker."""
+    """The users of one broker. `loopback_only` may not come from elsewhere."""
 
-    def __init__(self) -> None:
-        self._passwords: Final = {"guest": "guest"}
-        self._loopback_only: Final = {"guest"}
-        self.usages: Final[dict[str, Usage]] = {name: Usage() for name in self._passwords}
+    def __init__(self, broker: Broker, loopback_only: frozenset[str] = frozenset({"guest"})) -> None:
+        self._broker: Final = broker
+        self._users: Final[dict[str, User]] = {}
+        self._key: Final = broker.random_octets(KEY_SIZE)
+        self._nobody: Final = hashed(broker.random_octets(KEY_SIZE), broker.random_octets(SALT))
+        self.loopback_only: Final = loopback_only
 
-    def authenticate(self, mechanism: str, response: bytes, from_loopback: bool) -> str:
-        """The name of the user who logs in, or BadCredentials."""
-        name, password = credentials(mechanism, response)
-        same = hmac.compare_digest(self._passwords.get(name, "").encode(), password)
-        if not same:
-            raise BadCredentials(f"user '{name}' - invalid credentials")
-        return self.admit(name, from_loopback)
+    def find(self, name: str) -> User | None:
+        """The user of that name."""
+        return self._users.get(name)
 
-    def admit(self, name: str, from_loopback: bool) -> str:
-        """The name of a user who has proved who they are, or BadCredentials."""
-        if name not in self._passwords:
-            raise BadCredentials(f"user '{name}' - invalid credentials")
-        if name in self._loopback_only and not from_loopback:
-            raise BadCredentials(f"user '{name}' can only connect via localhost")
-        return name
+    def all(self) -> list[User]:
+        """Every user."""
+        return list(self._users.values())
+
+    def user(self, name: str) -> User:
+        """The user of that name, or NoSuchUser."""
+        user = self._users.get(name)
+        if user is None:
+            raise NoSuchUser(name)
+        return user
 
     def usage(self, name: str) -> Usage:
         """What a user has open and may have; one that is no user any more may have everything."""
-        return self.usages.get(name) or Usage()
+        user = self._users.get(name)
+        return Usage() if user is None else user.usage
 
+    # passwords
 
-def credentials(mechanism: str, response: bytes) -> tuple[str, bytes]:
-    """User name and password in the response of a mechanism, or BadCredentials if it is malformed."""
-    if mechanism == "PLAIN":
-        parts = response.split(b"\0")  # the first is whom to act for, which RabbitMQ doesn't let one choose
-        if len(parts) != 3 or parts[0]:
-            raise BadCredentials("malformed PLAIN response")
-        return parts[1].decode("utf-8", "replace"), parts[2]
-    try:
-        table = decode_table(response, 0, len(response))
-    except AMQPError:
-        raise BadCredentials("malformed AMQPLAIN response") from None
-    login, password = table.get("LOGIN"), table.get("PASSWORD")
-    if login is None or password is None or login.kind != "S" or password.kind != "S":
-        raise BadCredentials("AMQPLAIN response without LOGIN or PASSWORD")
-    return str(login.value), str(password.value).encode("utf-8", "surrogateescape")
+    def check_password(self, name: str, password: bytes) -> User | None:
+        """The user of that name, if this is the password. Bcrypt takes its time: `secret` is for who can't wait."""
+        return self._users.get(name) if self.secret(name).opened_by(password) else None
+
+    def secret(self, name: str) -> Secret:
+        """What the password of that user has to be compared with, also if there is no such user."""
+        user = self._users.get(name)
+        if user is not None and user.password_hash != NO_PASSWORD:
+            return Secret(user.password_hash, user.hashing_algorithm, True)
+        others = [other for other in self._users.values() if other.password_hash != NO_PASSWORD]
+        if not others:
+            return Secret(self._nobody, SHA256, False)
+        digest = hashlib.sha256(self._key + name.encode("utf-8", "surrogateescape")).digest()
+        other = others[int.from_bytes(digest[:6], "big") % len(others)]
+        return Secret(other.password_hash, other.hashing_algorithm, False)
+
+    # changes
+
+    def add(self, name: str, password: bytes, tags: Sequence[str] = ()) -> User:
+        """A new user, without permissions. Raises UserExists."""
+        if name in self._users:
+            raise UserExists(name)
+        return self.put(name, self._hashed(password), SHA256, tags)
+
+    def put(self, name: str, password_hash: str, hashing_algorithm: str, tags: Sequence[str]) -> User:
+        """A user with this hash (empty for no password) and these tags, in the place of one of that name.
+
+        The algorithm is one of `passwords`. Raises InvalidHash. Permissions, limits and connections stay.
+        """
+        check_hash(password_hash, hashing_algorithm)
+        user = self._users.get(name)
+        if user is None:
+            user = self._users[name] = User(name, password_hash, hashing_algorithm, tags)
+        user.password_hash, user.hashing_algorithm, user.tags = password_hash, hashing_algorithm, list(tags)
+        self._broker.store.user_set(user)
+        return user
+
+    def set_password(self, name: str, password: bytes) -> None:
+        """Another password; connections stay. Raises NoSuchUser."""
+        user = self.user(name)
+        user.password_hash, user.hashing_algorithm = self._hashed(password), SHA256
+        self._broker.store.user_set(user)
+
+    def clear_password(self, name: str) -> None:
+        """The user can't log in with a password any more. Raises NoSuchUser."""
+        user = self.user(name)
+        user.password_hash = NO_PASSWORD
+        self._broker.store.user_set(user)
+
+    def set_tags(self, name: str, tags: Sequence[str]) -> None:
+        """These tags instead of those there were. Raises NoSuchUser."""
+        user = self.user(name)
+        user.tags = list(tags)
+        self._broker.store.user_set(user)
+
+    def set_limits(self, name: str, limits: dict[str, int]) -> None:
+        """These limits instead of those there were. Raises NoSuchUser."""
+        self.user(name).usage.limits = limits
+        self._broker.store.user_limits_set(name, limits)
+
+    def delete(self, name: str) -> None:
+        """Delete a user with all permissions, and close their connections. Raises NoSuchUser."""
+        self.user(name)
+        del self._users[name]
+        self._broker.permissions.forget_user(name)
+        self._broker.store.user_deleted(name)
+        for connection in list(self._broker.connections):
+            if connection.user == name:
+                connection.force_close(f"user '{name}' is deleted")
+
+    def restore(self, users: Sequence[User]) -> None:
+        """These users instead of those there were, of which the store knows already."""
+        self._users.clear()
+        for user in users:
+            self._users[user.name] = user
+
+    def _hashed(self, password: bytes) -> str:
+        return hashed(password, self._broker.random_octets(SALT))

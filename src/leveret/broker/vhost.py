@@ -6,6 +6,7 @@ in and forgets it when they differ.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +18,8 @@ from leveret.amqp.reply_codes import ACCESS_REFUSED, NOT_FOUND, RESOURCE_LOCKED,
 from leveret.broker.binding import Binding, Destination
 from leveret.broker.dead_letter import DeadLetters
 from leveret.broker.deduplication import Admission
+from leveret.broker.delay import delay_of
+from leveret.broker.delay_queue import DelayQueue
 from leveret.broker.durability import Store
 from leveret.broker.exchange.base import Exchange
 from leveret.broker.exchange.direct import DirectExchange
@@ -25,10 +28,14 @@ from leveret.broker.limits import Usage
 from leveret.broker.message import Address, Message
 from leveret.broker.policy import Policies
 from leveret.broker.queue import Queue
+from leveret.broker.queue_arguments import CLASSIC, QUORUM
 from leveret.broker.timers import Timers
+from leveret.broker.traffic import Churn, Octets, Traffic
 
 if TYPE_CHECKING:
     from leveret.broker.connection import Connection
+
+log: Final = logging.getLogger("leveret.queue")
 
 PREDECLARED: Final = (
     ("amq.direct", "direct", False),
@@ -41,16 +48,27 @@ PREDECLARED: Final = (
 ADDRESSES_KEPT: Final = 10_000  # so that publishers with ever new routing keys don't fill the memory
 
 
+class InvalidQueueType(Exception):
+    """There are no queues of that type, which is the text."""
+
+
 class VirtualHost:
     """The namespace that a connection opens."""
 
-    def __init__(self, name: str, touched: list[Queue], store: Store, timers: Timers) -> None:
+    def __init__(self, name: str, touched: list[Queue], store: Store, timers: Timers, churn: Churn) -> None:
         self.name: Final = name
+        self.description = ""
+        self.tags: list[str] = []
+        self.default_queue_type = ""  # of queues whose declaration names none; if it is empty they are classic
+        self.protected = False  # from being deleted
         self.touched: Final = touched
         self.store: Final = store
         self.timers: Final = timers
         self.policies: Final = Policies(name, store)
         self.usage: Final = Usage()
+        self.churn: Final = churn  # the broker's
+        self.traffic: Final = Traffic()  # as far as it was gathered from the channels
+        self.octets: Final = Octets()  # as far as they were gathered from the connections
         self.dead_letters: Final = DeadLetters(self)
         self.queues: Final[dict[str, Queue]] = {}
         self.exchanges: Final[dict[str, Exchange]] = {}
@@ -98,6 +116,7 @@ class VirtualHost:
         self.policies.apply_to_exchange(exchange)
         self.exchanges[exchange.name] = exchange
         self.epoch += 1
+        log.debug("exchange '%s' of type %s added to vhost '%s'", exchange.name, exchange.type_name, self.name)
         if exchange.durable:
             self.store.exchange_added(self.name, exchange)
 
@@ -107,11 +126,22 @@ class VirtualHost:
         """A queue of this virtual host that stands in no listing yet."""
         return Queue(self, name, durable, auto_delete, owner, arguments, self.store.new_queue_id())
 
+    def delay_queue(self, exchange: Exchange) -> DelayQueue:
+        """The queue in which an exchange keeps what it delays."""
+        queue = exchange.delay_queue
+        if queue is None:
+            queue = exchange.delay_queue = DelayQueue(self, exchange, self.store.new_queue_id())
+            if queue.durable:
+                self.store.queue_added(self.name, queue)
+        return queue
+
     def add_queue(self, queue: Queue) -> None:
         """A new queue, of a name that is free."""
         self.policies.apply_to_queue(queue)
         self.queues[queue.name] = queue
+        self.churn.queue_created += 1
         self.epoch += 1
+        log.debug("queue '%s' added to vhost '%s'", queue.name, self.name)
         if queue.durable:
             self.store.queue_added(self.name, queue)
 
@@ -172,9 +202,13 @@ class VirtualHost:
         """Delete an exchange with all bindings from it; gives those to it, which are still to be removed."""
         exchange.deleted = True
         self.epoch += 1
+        log.debug("exchange '%s' deleted from vhost '%s'", exchange.name, self.name)
         del self.exchanges[exchange.name]
         if exchange.durable:
             self.store.exchange_deleted(self.name, exchange)
+        if exchange.delay_queue is not None:
+            exchange.delay_queue.end()
+            self._drop_messages(exchange.delay_queue)
         for binding in list(exchange.bindings.values()):
             exchange.unbind(binding.identity)
         return list(exchange.bindings_to)
@@ -184,8 +218,10 @@ class VirtualHost:
         queue.catch_up()
         count = queue.ready_count()
         queue.end()
+        self.churn.queue_deleted += 1
         self.epoch += 1
         del self.queues[queue.name]
+        log.debug("queue '%s' deleted from vhost '%s', with %d ready messages", queue.name, self.name, count)
         if queue.owner is not None:
             queue.owner.exclusive_queues.pop(queue, None)
         for binding in list(queue.bindings_to):
@@ -193,11 +229,34 @@ class VirtualHost:
         for consumer in list(queue.consumers):
             queue.remove_consumer(consumer)
             consumer.channel.consumer_cancelled_by_server(consumer)
+        self._drop_messages(queue)
+        return count
+
+    def _drop_messages(self, queue: Queue) -> None:
+        """A queue was deleted: its messages go when that is on disk, if it has to be."""
         if queue.durable:
             self.store.queue_deleted(self.name, queue)
         else:
             queue.bury()
-        return count
+
+    def end(self) -> list[Queue]:
+        """The virtual host is deleted, and nobody has it open any more. Gives its durable queues, to be buried."""
+        queues: list[Queue] = list(self.queues.values())
+        for exchange in self.exchanges.values():
+            exchange.deleted = True
+            if exchange.delay_queue is not None:
+                queues.append(exchange.delay_queue)
+        durable: list[Queue] = []
+        for queue in queues:
+            queue.end()
+            if queue.durable:
+                durable.append(queue)
+            else:
+                queue.bury()
+        self.epoch += 1
+        self.queues.clear()
+        self.exchanges.clear()
+        return durable
 
     def delete_if_unused(self, queue: Queue) -> None:
         """A consumer went: delete the queue if it is auto-delete and that was the last one."""
@@ -214,10 +273,10 @@ class VirtualHost:
     ) -> tuple[list[Queue], bool]:
         """The queues a message goes to, each once, and whether more than its routing key was asked on the way.
 
-        An exchange that matches nothing passes the message to its alternate exchange; exchanges bound to exchanges are
-        followed, each visited once, so that cycles end. An exchange that remembers its messages is told of this one;
-        without a message, no message is on its way and the route is only looked for. One that drops duplicates does so
-        if there is a list for those that it lets pass.
+        An exchange that delays the message leaves it to its delay queue. One that matches nothing passes it to its
+        alternate exchange; exchanges bound to exchanges are followed, each visited once, so that cycles end. An
+        exchange that remembers its messages is told of this one; without a message, no message is on its way and the
+        route is only looked for. One that drops duplicates does so if there is a list for those that it lets pass.
         """
         queues: dict[Queue, None] = {}
         visited: dict[Exchange, None] = {exchange: None}
@@ -225,9 +284,12 @@ class VirtualHost:
         each_message = False
         while to_visit:
             current = to_visit.pop()
-            if current.routes_each_message:
+            if current.routes_each_message or current.delays:
                 each_message = True
                 if admissions is not None and not self._admits(current, properties, admissions):
+                    continue
+                if message is not None and current.delays and delay_of(properties) > 0:
+                    queues[self.delay_queue(current)] = None
                     continue
                 if message is not None:
                     current.remember(message, properties)
@@ -266,6 +328,12 @@ class VirtualHost:
             if alternate is not None:
                 found.append(alternate)
         return found
+
+
+def check_default_queue_type(name: str) -> None:
+    """InvalidQueueType if queues can't be of that type by default; they can of none."""
+    if name not in ("", CLASSIC, QUORUM):
+        raise InvalidQueueType(name)
 
 
 def check_exclusive_access(queue: Queue, connection: object, vhost: VirtualHost) -> None:

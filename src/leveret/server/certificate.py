@@ -89,7 +89,7 @@ class LoginName:
     def __init__(self, source: str = DISTINGUISHED_NAME, san_type: str = "dns", san_index: int = 0) -> None:
         """`source` is the setting tls_cert_login_from; an alternative name is told by its type and number, from 0."""
         self._source: Final = source
-        self._san_type: Final = ALTERNATIVE_NAMES[san_type]
+        self._san_type: Final = ALTERNATIVE_NAMES.get(san_type, "")
         self._san_index: Final = san_index
 
     def of(self, certificate: Mapping[str, Any]) -> str:

@@ -42,7 +42,8 @@ class Client:
 
     def _start_reading(self) -> None:
         connection = self.connection
-        if not (self._reading or self.closed or self._paused or connection.blocked or connection.overfull):
+        held = self._paused or connection.blocked or connection.overfull or connection.waiting
+        if not (self._reading or self.closed or held):
             self._reading = True
             self.tick.loop.add_reader(self.descriptor, self.readable)
 
@@ -68,7 +69,7 @@ class Client:
         """Take what the client sent."""
         self.tick.begin()
         self.connection.feed(data)
-        if self.connection.blocked or self.connection.overfull:
+        if self.connection.blocked or self.connection.overfull or self.connection.waiting:
             self._stop_reading()
         elif self.connection.outran_consumers or self.tick.backed_up:
             self._pause()
@@ -86,7 +87,7 @@ class Client:
 
     def hang_up(self) -> None:
         """The client has ended the connection: what it held is let go of, what it was to be sent is dropped."""
-        self.connection.close_socket()
+        self.connection.client_gone()
         self.close()
 
     def flush(self) -> None:
@@ -119,6 +120,8 @@ class Client:
         except OSError:
             self._broken()
             return
+        self.connection.octets.sent += sent
+        self.connection.octets.sends += 1
         if sent < len(data):
             self.unsent.append(memoryview(data)[sent:])
 
@@ -133,6 +136,8 @@ class Client:
             except OSError:
                 self._broken()
                 return
+            self.connection.octets.sent += sent
+            self.connection.octets.sends += 1
             if sent < len(piece):
                 unsent[0] = piece[sent:]
                 return
@@ -162,7 +167,7 @@ class Client:
 
     def _broken(self) -> None:
         self.unsent.clear()
-        self.connection.close_socket()
+        self.connection.client_gone()
         self.close()
 
     def _linger(self) -> None:

@@ -1,4 +1,4 @@
-"""The requests of the control socket that change something: policies and limits.
+"""The requests of the control socket that change something: policies and limits, and what `control_access` has.
 
 A change is answered when it is in effect everywhere and on the disk. It is made in a tick, like all work of the
 broker; policies are applied in slices of a few milliseconds, between which the broker works.
@@ -13,32 +13,27 @@ from typing import Final
 
 from leveret.broker.broker import Broker
 from leveret.broker.erlang_terms import printed
-from leveret.broker.limits import OF_USERS, OF_VHOSTS, InvalidLimits, Usage, valid_limits
+from leveret.broker.limits import OF_USERS, OF_VHOSTS, InvalidLimits, valid_limits
 from leveret.broker.policy import InvalidPolicy, make_policy
+from leveret.broker.users import User
 from leveret.broker.vhost import VirtualHost
+from leveret.server.control_access import AccessChanges
+from leveret.server.control_request import BadRequest, ChangeRefused, no_such_user, no_such_vhost, text_of
 
 SLICE: Final = 0.002  # seconds of work before the broker has its turn
-REFUSED: Final = "refused"  # what was asked for is not valid, or not there
-NO_VHOST: Final = "vhost"
 ALL_LIMITS: Final = "all"
-
-
-class ChangeRefused(Exception):
-    """A change that is not made; the text is RabbitMQ's. `kind` tells leveretctl how to show it."""
-
-    def __init__(self, text: str, kind: str = REFUSED) -> None:
-        super().__init__(text)
-        self.kind: Final = kind
-
-
-class BadRequest(Exception):
-    """A request that can't be answered; says why."""
 
 
 class Changes:
     """Makes changes in a broker. `begin_tick` has the broker's tick begin."""
 
-    def __init__(self, broker: Broker, begin_tick: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        begin_tick: Callable[[], None],
+        others: Mapping[str, Callable[[Mapping[str, object]], VirtualHost | None]],
+    ) -> None:
+        """`others` are the commands that are made elsewhere."""
         self._broker: Final = broker
         self._begin_tick: Final = begin_tick
         self._commands: Final[dict[str, Callable[[Mapping[str, object]], VirtualHost | None]]] = {
@@ -50,6 +45,8 @@ class Changes:
             "clear_vhost_limits": self._clear_vhost_limits,
             "set_user_limits": self._set_user_limits,
             "clear_user_limits": self._clear_user_limits,
+            **AccessChanges(broker).commands,
+            **others,
         }
 
     def has(self, command: str) -> bool:
@@ -130,32 +127,23 @@ class Changes:
             limits = valid_limits(definition, OF_USERS, "user-limits")
         except InvalidLimits as error:
             raise ChangeRefused(str(error)) from None
-        usage = self._usage(request)
-        usage.limits = {**usage.limits, **limits}
-        self._broker.store.user_limits_set(text_of(request, "user"), usage.limits)
+        user = self._user(request)
+        self._broker.users.set_limits(user.name, {**user.usage.limits, **limits})
 
     def _clear_user_limits(self, request: Mapping[str, object]) -> None:
         """Clear one limit, also one that is not set or not known, or all of them."""
         cleared = text_of(request, "limit")
-        usage = self._usage(request)
-        kept = {} if cleared == ALL_LIMITS else usage.limits
-        usage.limits = {name: value for name, value in kept.items() if name != cleared}
-        self._broker.store.user_limits_set(text_of(request, "user"), usage.limits)
+        user = self._user(request)
+        kept = {} if cleared == ALL_LIMITS else user.usage.limits
+        limits = {name: value for name, value in kept.items() if name != cleared}
+        self._broker.users.set_limits(user.name, limits)
 
-    def _usage(self, request: Mapping[str, object]) -> Usage:
+    def _user(self, request: Mapping[str, object]) -> User:
         name = text_of(request, "user")
-        usage = self._broker.users.usages.get(name)
-        if usage is None:
+        user = self._broker.users.find(name)
+        if user is None:
             raise ChangeRefused(no_such_user(name))
-        return usage
-
-
-def text_of(request: Mapping[str, object], key: str) -> str:
-    """A text of the request, or BadRequest."""
-    value = request.get(key)
-    if not isinstance(value, str):
-        raise BadRequest(f"{key} is a string")
-    return value
+        return user
 
 
 def decoded(text: str) -> dict[str, object]:
@@ -179,13 +167,3 @@ def refuse_constant(name: str) -> object:
 def validation_failed(reasons: str) -> ChangeRefused:
     """The error that RabbitMQ makes of what is wrong with a parameter."""
     return ChangeRefused(f"Validation failed\n\n{reasons}\n")
-
-
-def no_such_vhost(name: str) -> ChangeRefused:
-    """The error for a virtual host that is not there."""
-    return ChangeRefused(f"Virtual host '{name}' does not exist", NO_VHOST)
-
-
-def no_such_user(name: str) -> str:
-    """The text for a user who is not there, as rabbitmqctl prints it."""
-    return f'{{:no_such_user, "{name}"}}'

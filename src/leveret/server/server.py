@@ -2,7 +2,7 @@
 
 Starting makes the data folder, the broker, its listeners and the control socket, in this order, and says `ready`
 when all of them serve. SIGTERM, SIGINT and `leveretctl stop` tell every client 320 CONNECTION_FORCED and give them
-a moment to hear it. SIGHUP has certificates read again.
+a moment to hear it. What systemd wants to know of this is told by `service_manager`.
 """
 
 from __future__ import annotations
@@ -12,138 +12,168 @@ import gc
 import logging
 import os
 import signal
-import socket
 import sys
 import time
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable
 from typing import Final
 
 from leveret import __version__
 from leveret.broker.broker import Broker
-from leveret.broker.limits import NodeLimits
-from leveret.broker.mechanisms import DEFAULT_MECHANISMS
-from leveret.broker.redeclaring import STRICT
+from leveret.broker.parameters import CLUSTER_NAME
 from leveret.build import description
-from leveret.server.alarms import DEFAULT_DISK_FREE_LIMIT, AlarmWatch
+from leveret.management.definitions.loading import CannotLoad, load_definitions
+from leveret.management.node import Node
+from leveret.management.rates import Rates
+from leveret.server.alarms import AlarmWatch
 from leveret.server.amqp_listeners import AmqpListeners
-from leveret.server.certificate import DISTINGUISHED_NAME
+from leveret.server.configuration import Configuration
 from leveret.server.control import CannotControl, ControlServer
+from leveret.server.from_settings import (
+    defaults_of,
+    disk_free_limit,
+    management_hosts,
+    mechanisms,
+    memory_limit,
+    node_limits,
+    node_name,
+)
 from leveret.server.limits import most_clients
 from leveret.server.listener import CannotListen
-from leveret.server.proxy_protocol import Network
+from leveret.server.log_output import LogOutput
+from leveret.server.management import ManagementListeners, listen_http
+from leveret.server.reload import Reload
 from leveret.server.service_manager import ServiceManager, handed_sockets
+from leveret.server.settings import Settings
+from leveret.server.slow_work import WorkInThreads
 from leveret.server.storage import CannotStart, open_storage
 from leveret.server.tick import Tick
-from leveret.server.tls import DEPTH, VERIFY_NONE, NamedCertificate
-from leveret.store.segment import SEGMENT_SIZE
 
 log: Final = logging.getLogger("leveret")
 
 GOODBYE: Final = 0.5  # seconds for clients to answer connection.close
 
 
-@dataclass(frozen=True)
-class Configuration:
-    """What `leveret serve` was asked for. `data_dir` None means that nothing is on disk and nobody can control it."""
-
-    bind: tuple[str, ...]
-    port: int
-    unix_socket: Path | None
-    data_dir: Path | None
-    ephemeral: bool
-    memory_limit: int  # octets
-    disk_free_limit: int | None = None  # octets; None takes the default
-    sync: str = "always"  # or never, or interval=MS
-    segment_size: int = SEGMENT_SIZE  # octets
-    redeclare: str = STRICT
-    limits: NodeLimits = field(default_factory=NodeLimits)
-    tls_bind: tuple[str, ...] = ()
-    tls_port: int = 5671
-    tls_certfile: Path | None = None
-    tls_keyfile: Path | None = None
-    tls_password: str | None = None
-    tls_cacertfile: Path | None = None
-    tls_verify: str = VERIFY_NONE
-    tls_fail_if_no_peer_cert: bool = False
-    tls_depth: int = DEPTH
-    tls_versions: tuple[str, ...] = ("tlsv1.3", "tlsv1.2")
-    tls_ciphers: tuple[str, ...] = ()
-    tls_sni: tuple[NamedCertificate, ...] = ()
-    tls_cert_login_from: str = DISTINGUISHED_NAME
-    tls_cert_login_san_type: str = "dns"
-    tls_cert_login_san_index: int = 0
-    tls_handshake_timeout: int = 5000  # milliseconds
-    auth_mechanisms: tuple[str, ...] = DEFAULT_MECHANISMS
-    proxy_protocol: bool = False
-    proxy_protocol_trusted_sources: tuple[Network, ...] = ()
-
-
-async def serve(configuration: Configuration) -> None:
-    """Run a broker until it is told to stop. Raises CannotStart."""
+async def serve(configuration: Configuration, output: LogOutput, configure_again: Callable[[], Configuration]) -> None:
+    """Run a broker until it is told to stop. SIGHUP has the configuration made anew. Raises CannotStart."""
+    settings = configuration.settings
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    listeners = AmqpListeners()
-    loop.add_signal_handler(signal.SIGHUP, listeners.reload)
+    reload = Reload(configuration, output, configure_again)
+    loop.add_signal_handler(signal.SIGHUP, reload.reload)
     manager = ServiceManager(os.environ)
     handed = handed_sockets(os.environ)
     manager.tell("STATUS=reading the data folder")
-    storage = open_storage(
-        configuration.data_dir, configuration.ephemeral, configuration.sync, configuration.segment_size, loop
-    )
-    node = f"leveret@{socket.gethostname()}"
+    defaults = defaults_of(settings)
+    storage = open_storage(settings.folder, settings.ephemeral, settings.sync, settings.segment_size, loop, defaults)
     broker = Broker(
-        __version__, node, time.time, os.urandom, storage.store, configuration.limits, configuration.redeclare
+        __version__,
+        node_name(settings),
+        time.time,
+        os.urandom,
+        storage.store,
+        node_limits(settings),
+        settings.redeclare,
+        defaults,
+        frozenset(settings.loopback_users),
     )
-    broker.mechanisms = configuration.auth_mechanisms
+    broker.mechanisms = mechanisms(settings)
     tick = Tick(broker, loop, most_clients())
+    slow_work = broker.slow_work = WorkInThreads(tick)
     storage.restore(broker, tick)
+    await define(settings, tick)
+    listeners = AmqpListeners(tick, settings)
+    reload.also.append(listeners.reload)
     try:
-        await listeners.open(tick, configuration, handed)
+        await listeners.open(handed)
+        management = await listen_for_management(settings)
     except CannotListen as error:
         raise CannotStart(str(error)) from None
-    control = await open_control(configuration, tick, listeners, stopping)
-    watch = alarm_watch(tick, configuration)
+    urls = listeners.urls() + management.urls
+    control = await open_control(reload, tick, listeners, urls, stopping)
+    watch = alarm_watch(tick, settings)
     log.info("Leveret %s (%s) on Python %s", __version__, description(), sys.version.split()[0])
-    storage.report()
+    for file in configuration.files:
+        log.info("configured by %s", file)
+    for warning in configuration.warnings:
+        log.warning("%s", warning)
     for name in handed:
         log.warning("systemd has handed over sockets named '%s', which nothing here serves", name)
-    for url in listeners.urls():
+    storage.report()
+    for url in urls:
         log.info("listening on %s", url)
     watch.start()
+    print(" ".join(["ready", *listeners.urls()[:1], *management.urls[:1]]), flush=True)
+    await management.serve(
+        Node(
+            broker,
+            tick.begin,
+            settings.folder,
+            urls,
+            memory_limit(settings),
+            disk_free_limit(settings),
+            Rates(broker, settings.collect_statistics_interval / 1000),
+            reload.files,
+        )
+    )
     gc.freeze()  # what is there now stays: no need to look at it again and again
-    print(f"ready {listeners.opened[0].url}", flush=True)
-    manager.tell("READY=1", f"STATUS=listening on {', '.join(listeners.urls())}")
+    manager.tell("READY=1", f"STATUS=listening on {', '.join(urls)}")
     manager.keep_watch(loop)
     await stopping.wait()
     log.info("stopping")
     manager.tell("STOPPING=1", "STATUS=closing connections")
     watch.stop()
+    await management.close()
     listeners.close()
     await say_goodbye(tick)
+    slow_work.close()
     await storage.close()
     if control is not None:
         await control.close()
 
 
-def alarm_watch(tick: Tick, configuration: Configuration) -> AlarmWatch:
+async def define(settings: Settings, tick: Tick) -> None:
+    """Load the definitions and set the cluster's name, if the settings say so. Raises CannotStart.
+
+    They are on the disk when this returns.
+    """
+    if settings.load_definitions is None and settings.cluster_name is None:
+        return
+    tick.begin()
+    if settings.load_definitions is not None:
+        try:
+            load_definitions(tick.broker, settings.load_definitions, settings.skip_if_unchanged)
+        except CannotLoad as error:
+            raise CannotStart(str(error)) from None
+    if settings.cluster_name is not None:
+        tick.broker.parameters.set_global(CLUSTER_NAME, settings.cluster_name)
+    committed = asyncio.Event()
+    tick.broker.store.when_committed(committed.set)
+    await committed.wait()
+
+
+def alarm_watch(tick: Tick, settings: Settings) -> AlarmWatch:
     """The watch over memory and disk; a broker that keeps nothing on disk needs no room there."""
-    disk_free_limit = configuration.disk_free_limit
-    if disk_free_limit is None:
-        disk_free_limit = max(DEFAULT_DISK_FREE_LIMIT, 2 * configuration.segment_size)
-    data_dir = None if configuration.ephemeral else configuration.data_dir
-    return AlarmWatch(tick, configuration.memory_limit, data_dir, disk_free_limit)
+    data_dir = None if settings.ephemeral else settings.folder
+    return AlarmWatch(tick, memory_limit(settings), data_dir, disk_free_limit(settings))
+
+
+async def listen_for_management(settings: Settings) -> ManagementListeners:
+    """Open the sockets of the HTTP API, if there is to be one. Raises CannotListen."""
+    if settings.management_port is None:
+        return ManagementListeners([])
+    return await listen_http(management_hosts(settings), settings.management_port)
 
 
 async def open_control(
-    configuration: Configuration, tick: Tick, listeners: AmqpListeners, stopping: asyncio.Event
+    reload: Reload, tick: Tick, listeners: AmqpListeners, urls: list[str], stopping: asyncio.Event
 ) -> ControlServer | None:
     """Open the control socket, if there is a data folder; CannotStart if that one is another broker's."""
-    if configuration.data_dir is None:
+    folder = reload.settings.folder
+    if folder is None:
         return None
-    control = ControlServer(tick.broker, stopping.set, configuration.data_dir, listeners.urls(), tick.begin)
+    control = ControlServer(tick.broker, stopping.set, folder, urls, tick.begin, reload.files)
     try:
         await control.start()
     except CannotControl as error:

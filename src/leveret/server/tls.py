@@ -46,7 +46,7 @@ class NamedCertificate:
 
 
 @dataclass(frozen=True)
-class TlsSettings:
+class TlsOptions:
     """The TLS of some listeners, by the names in rabbitmq.conf. The key may stand in the certificate's file."""
 
     certfile: Path | None = None
@@ -73,7 +73,7 @@ def parse_named_certificate(text: str) -> NamedCertificate:
 class Contexts:
     """What was made from one reading of the files."""
 
-    def __init__(self, settings: TlsSettings) -> None:
+    def __init__(self, settings: TlsOptions) -> None:
         """Raises CannotUse."""
         if settings.certfile is None:
             raise CannotUse("no certificate is configured")
@@ -95,7 +95,7 @@ class Contexts:
 class Certificates:
     """The TLS of some listeners, as it is on the disk now."""
 
-    def __init__(self, settings: TlsSettings, purpose: str) -> None:
+    def __init__(self, settings: TlsOptions, purpose: str) -> None:
         """Raises CannotUse. `purpose` tells people which TLS it is."""
         self.settings: Final = settings
         self._purpose: Final = purpose
@@ -153,7 +153,7 @@ def state_of_file(path: Path) -> tuple[int, int, int] | None:
     return status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def context(settings: TlsSettings, certfile: Path, keyfile: Path | None) -> ssl.SSLContext:
+def context(settings: TlsOptions, certfile: Path, keyfile: Path | None) -> ssl.SSLContext:
     """A context with one certificate. Raises CannotUse."""
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     made.options |= ssl.OP_NO_RENEGOTIATION
@@ -209,7 +209,7 @@ def set_ciphers(made: ssl.SSLContext, ciphers: tuple[str, ...]) -> None:
             raise CannotUse(f"OpenSSL knows none of the ciphers {', '.join(chosen)}") from None
 
 
-def set_verification(made: ssl.SSLContext, settings: TlsSettings) -> None:
+def set_verification(made: ssl.SSLContext, settings: TlsOptions) -> None:
     """Ask clients for a certificate, or don't. CannotUse for what would not do what it says."""
     if settings.verify != VERIFY_PEER:
         if settings.fail_if_no_peer_cert:

@@ -19,8 +19,9 @@ from typing import Final
 from librt.strings import BytesWriter, read_i32_be, read_i64_be
 from mypy_extensions import i64
 
-from leveret.store.definitions import CannotUseDefinitions, DamagedDefinitions, Definitions, LoadedDefinitions
+from leveret.store.definitions import CannotUseDefinitions, DamagedDefinitions, Definitions
 from leveret.store.files import Files
+from leveret.store.loaded_definitions import LoadedDefinitions
 from leveret.store.record import COPIED, TRANSIENT, read_u32
 from leveret.store.recovery import SegmentScan, Stretch
 from leveret.store.segment import (

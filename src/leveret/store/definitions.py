@@ -1,8 +1,8 @@
-"""The durable definitions: virtual hosts, exchanges, queues, bindings, policies and limits, in one SQLite file.
+"""The durable definitions: virtual hosts with all in them, users and permissions, in one SQLite file.
 
 A commit is one transaction, and on the disk when it returns; a process that dies leaves exactly the commits that
 returned, and perhaps the one it was in. Nothing is read after `load`: the broker holds the definitions in memory,
-notes every change in a `Changes`, and another thread commits them.
+notes every change in a `Changes` (`store.definition_changes`), and another thread commits them.
 
 Names and routing keys are octets in the file, since clients may send what is not UTF-8. Arguments are encoded field
 tables, so that every value keeps its type. Bindings name their ends and refer to no rows, because the predeclared
@@ -20,14 +20,25 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Mapping
-from typing import Final, TypeAlias
+from typing import Final
 
-from leveret.amqp.field_table import Table, decode_table, encode_table
+from leveret.amqp.field_table import Table, decode_table
 from leveret.amqp.reply_codes import HardError
+from leveret.broker.permissions import Permission, TopicPermission
+from leveret.broker.users import User
+from leveret.store.definition_changes import Changes
 from leveret.store.files import Files
+from leveret.store.loaded_definitions import (
+    BindingDefinition,
+    ExchangeDefinition,
+    LoadedDefinitions,
+    PolicyDefinition,
+    QueueDefinition,
+    VirtualHostDefinition,
+)
 
-FORMAT: Final = 2
+FORMAT: Final = 3
+FORMAT_WITH_USERS: Final = 3
 CHECKPOINT_PAGES: Final = 4000  # 16 MB of log: a checkpoint, which some commit has to wait for, is rare
 
 # What each format has beyond the one before it.
@@ -51,43 +62,24 @@ SECOND_FORMAT: Final = (
     "CREATE TABLE user_limits (user BLOB NOT NULL, name TEXT NOT NULL, value INTEGER NOT NULL,"
     " PRIMARY KEY (user, name)) WITHOUT ROWID",
 )
-SCHEMAS: Final = (FIRST_FORMAT, SECOND_FORMAT)
+THIRD_FORMAT: Final = (
+    "ALTER TABLE vhosts ADD COLUMN description BLOB NOT NULL DEFAULT x''",
+    "ALTER TABLE vhosts ADD COLUMN tags TEXT NOT NULL DEFAULT '[]'",
+    "ALTER TABLE vhosts ADD COLUMN default_queue_type TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE vhosts ADD COLUMN protected INTEGER NOT NULL DEFAULT 0",
+    "CREATE TABLE users (name BLOB PRIMARY KEY, password_hash TEXT NOT NULL, hashing_algorithm TEXT NOT NULL,"
+    " tags TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE permissions (user BLOB NOT NULL, vhost BLOB NOT NULL, configure BLOB NOT NULL, write BLOB NOT NULL,"
+    " read BLOB NOT NULL, PRIMARY KEY (user, vhost)) WITHOUT ROWID",
+    "CREATE TABLE topic_permissions (user BLOB NOT NULL, vhost BLOB NOT NULL, exchange BLOB NOT NULL,"
+    " write BLOB NOT NULL, read BLOB NOT NULL, PRIMARY KEY (user, vhost, exchange)) WITHOUT ROWID",
+    "CREATE TABLE parameters (vhost BLOB NOT NULL, component BLOB NOT NULL, name BLOB NOT NULL, value TEXT NOT NULL,"
+    " PRIMARY KEY (vhost, component, name)) WITHOUT ROWID",
+    "CREATE TABLE global_parameters (name BLOB PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+)
+SCHEMAS: Final = (FIRST_FORMAT, SECOND_FORMAT, THIRD_FORMAT)
 
-_ADD_VHOST: Final = "INSERT INTO vhosts VALUES (?)"
-_DELETE_VHOST: Final = (
-    "DELETE FROM policies WHERE vhost = ?",
-    "DELETE FROM vhost_limits WHERE vhost = ?",
-    "DELETE FROM bindings WHERE vhost = ?",
-    "DELETE FROM queues WHERE vhost = ?",
-    "DELETE FROM exchanges WHERE vhost = ?",
-    "DELETE FROM vhosts WHERE name = ?",
-)
-_ADD_EXCHANGE: Final = "INSERT INTO exchanges VALUES (?, ?, ?, ?, ?, ?)"
-_DELETE_EXCHANGE: Final = (
-    "DELETE FROM bindings WHERE vhost = ? AND source = ?",
-    "DELETE FROM bindings WHERE vhost = ? AND destination_kind = 'exchange' AND destination = ?",
-    "DELETE FROM exchanges WHERE vhost = ? AND name = ?",
-)
-_ADD_QUEUE: Final = "INSERT INTO queues VALUES (?, ?, ?, ?, ?)"
-_DELETE_BINDINGS_TO_QUEUE: Final = (
-    "DELETE FROM bindings WHERE vhost = (SELECT vhost FROM queues WHERE id = ?) AND destination_kind = 'queue'"
-    " AND destination = (SELECT name FROM queues WHERE id = ?)"
-)
-_DELETE_QUEUE: Final = "DELETE FROM queues WHERE id = ?"
-_ADD_BINDING: Final = "INSERT INTO bindings VALUES (?, ?, ?, ?, ?, ?)"
-_DELETE_BINDING: Final = (
-    "DELETE FROM bindings WHERE vhost = ? AND destination_kind = ? AND destination = ? AND source = ?"
-    " AND routing_key = ? AND arguments = ?"
-)
-_SET_POLICY: Final = "INSERT OR REPLACE INTO policies VALUES (?, ?, ?, ?, ?, ?, ?)"
-_CLEAR_POLICY: Final = "DELETE FROM policies WHERE vhost = ? AND operator = ? AND name = ?"
-_CLEAR_VHOST_LIMITS: Final = "DELETE FROM vhost_limits WHERE vhost = ?"
-_SET_VHOST_LIMIT: Final = "INSERT INTO vhost_limits VALUES (?, ?, ?)"
-_CLEAR_USER_LIMITS: Final = "DELETE FROM user_limits WHERE user = ?"
-_SET_USER_LIMIT: Final = "INSERT INTO user_limits VALUES (?, ?, ?)"
 _LAST_QUEUE_ID: Final = "SELECT seq FROM sqlite_sequence WHERE name = 'queues'"
-
-Parameters: TypeAlias = tuple[object, ...]
 
 
 class CannotUseDefinitions(Exception):
@@ -102,195 +94,15 @@ class DamagedDefinitions(CannotUseDefinitions):
     """The file is not a database of definitions, or no longer a whole one."""
 
 
-class ExchangeDefinition:
-    """A durable exchange."""
-
-    def __init__(
-        self, vhost: str, name: str, type_name: str, auto_delete: bool, internal: bool, arguments: Table
-    ) -> None:
-        self.vhost: Final = vhost
-        self.name: Final = name
-        self.type_name: Final = type_name
-        self.auto_delete: Final = auto_delete
-        self.internal: Final = internal
-        self.arguments: Final = arguments
-
-
-class QueueDefinition:
-    """A durable queue. Its id is above 0."""
-
-    def __init__(self, id: int, vhost: str, name: str, auto_delete: bool, arguments: Table) -> None:
-        self.id: Final = id
-        self.vhost: Final = vhost
-        self.name: Final = name
-        self.auto_delete: Final = auto_delete
-        self.arguments: Final = arguments
-
-
-class BindingDefinition:
-    """A binding between durable ends. `destination_kind` is "queue" or "exchange"."""
-
-    def __init__(
-        self,
-        vhost: str,
-        source: str,
-        destination_kind: str,
-        destination: str,
-        routing_key: str,
-        arguments: Table,
-    ) -> None:
-        self.vhost: Final = vhost
-        self.source: Final = source
-        self.destination_kind: Final = destination_kind
-        self.destination: Final = destination
-        self.routing_key: Final = routing_key
-        self.arguments: Final = arguments
-
-
-class PolicyDefinition:
-    """A policy, or an operator policy."""
-
-    def __init__(
-        self,
-        vhost: str,
-        operator: bool,
-        name: str,
-        pattern: str,
-        apply_to: str,
-        definition: dict[str, object],
-        priority: int,
-    ) -> None:
-        self.vhost: Final = vhost
-        self.operator: Final = operator
-        self.name: Final = name
-        self.pattern: Final = pattern
-        self.apply_to: Final = apply_to
-        self.definition: Final = definition
-        self.priority: Final = priority
-
-
-class LoadedDefinitions:
-    """All that was committed; a new file has nothing, not even a virtual host. `next_queue_id` was never used."""
-
-    def __init__(
-        self,
-        vhosts: list[str],
-        exchanges: list[ExchangeDefinition],
-        queues: list[QueueDefinition],
-        bindings: list[BindingDefinition],
-        policies: list[PolicyDefinition],
-        vhost_limits: dict[str, dict[str, int]],
-        user_limits: dict[str, dict[str, int]],
-        next_queue_id: int,
-    ) -> None:
-        self.vhosts: Final = vhosts
-        self.exchanges: Final = exchanges
-        self.queues: Final = queues
-        self.bindings: Final = bindings
-        self.policies: Final = policies
-        self.vhost_limits: Final = vhost_limits
-        self.user_limits: Final = user_limits
-        self.next_queue_id: Final = next_queue_id
-
-
-class Changes:
-    """Changes in the order they were made, to be committed together.
-
-    Adding what is there makes the commit fail; setting it replaces it; deleting what is not there changes nothing.
-    """
-
-    def __init__(self) -> None:
-        self.statements: Final[list[tuple[str, Parameters]]] = []
-
-    def __len__(self) -> int:
-        return len(self.statements)
-
-    @property
-    def empty(self) -> bool:
-        """Whether there is nothing to commit."""
-        return not self.statements
-
-    def add_vhost(self, name: str) -> None:
-        """A virtual host is made."""
-        self.statements.append((_ADD_VHOST, (_octets(name),)))
-
-    def delete_vhost(self, name: str) -> None:
-        """A virtual host is deleted with everything in it."""
-        for statement in _DELETE_VHOST:
-            self.statements.append((statement, (_octets(name),)))
-
-    def add_exchange(
-        self, vhost: str, name: str, type_name: str, auto_delete: bool, internal: bool, arguments: Table
-    ) -> None:
-        """A durable exchange is declared."""
-        row = (_octets(vhost), _octets(name), type_name, auto_delete, internal, encode_table(arguments))
-        self.statements.append((_ADD_EXCHANGE, row))
-
-    def delete_exchange(self, vhost: str, name: str) -> None:
-        """An exchange is deleted with the bindings from it and to it."""
-        key = (_octets(vhost), _octets(name))
-        for statement in _DELETE_EXCHANGE:
-            self.statements.append((statement, key))
-
-    def add_queue(self, id: int, vhost: str, name: str, auto_delete: bool, arguments: Table) -> None:
-        """A durable queue is declared. Its id counts up from LoadedDefinitions.next_queue_id."""
-        row = (id, _octets(vhost), _octets(name), auto_delete, encode_table(arguments))
-        self.statements.append((_ADD_QUEUE, row))
-
-    def delete_queue(self, id: int) -> None:
-        """A queue is deleted with the bindings to it."""
-        self.statements.append((_DELETE_BINDINGS_TO_QUEUE, (id, id)))
-        self.statements.append((_DELETE_QUEUE, (id,)))
-
-    def add_binding(
-        self, vhost: str, source: str, destination_kind: str, destination: str, routing_key: str, arguments: Table
-    ) -> None:
-        """A binding is made between durable ends, where there was none equal to it."""
-        row = _binding_row(vhost, source, destination_kind, destination, routing_key, arguments)
-        self.statements.append((_ADD_BINDING, row))
-
-    def delete_binding(
-        self, vhost: str, source: str, destination_kind: str, destination: str, routing_key: str, arguments: Table
-    ) -> None:
-        """A binding is removed."""
-        row = _binding_row(vhost, source, destination_kind, destination, routing_key, arguments)
-        self.statements.append((_DELETE_BINDING, row))
-
-    def set_policy(
-        self,
-        vhost: str,
-        operator: bool,
-        name: str,
-        pattern: str,
-        apply_to: str,
-        definition: Mapping[str, object],
-        priority: int,
-    ) -> None:
-        """A policy, or an operator policy, is set. The priority has to fit into 64 bits."""
-        encoded = json.dumps(definition, separators=(",", ":"))
-        row = (_octets(vhost), operator, _octets(name), _octets(pattern), apply_to, encoded, priority)
-        self.statements.append((_SET_POLICY, row))
-
-    def clear_policy(self, vhost: str, operator: bool, name: str) -> None:
-        """A policy, or an operator policy, is removed."""
-        self.statements.append((_CLEAR_POLICY, (_octets(vhost), operator, _octets(name))))
-
-    def set_vhost_limits(self, vhost: str, limits: Mapping[str, int]) -> None:
-        """These are the limits of a virtual host now. They have to fit into 64 bits."""
-        self.statements.append((_CLEAR_VHOST_LIMITS, (_octets(vhost),)))
-        self.statements.extend([(_SET_VHOST_LIMIT, (_octets(vhost), *limit)) for limit in limits.items()])
-
-    def set_user_limits(self, user: str, limits: Mapping[str, int]) -> None:
-        """These are the limits of a user now. They have to fit into 64 bits."""
-        self.statements.append((_CLEAR_USER_LIMITS, (_octets(user),)))
-        self.statements.extend([(_SET_USER_LIMIT, (_octets(user), *limit)) for limit in limits.items()])
-
-
 class Definitions:
     """The open file. Calls may come from any thread, but from one at a time."""
 
-    def __init__(self, path: str) -> None:
-        """Open the file, or make it. Raises CannotUseDefinitions."""
+    def __init__(self, path: str, first: Changes | None = None) -> None:
+        """Open the file, or make it. Raises CannotUseDefinitions.
+
+        `first` is what a file begins with that is new, or of a format that knew no users: the default virtual host
+        and user. They are never made again, so that whoever is deleted stays deleted.
+        """
         self.path: Final = path
         self.found_format = FORMAT  # before the file was opened
         try:
@@ -298,7 +110,7 @@ class Definitions:
         except sqlite3.Error as error:
             raise _cannot_use(path, error) from None
         try:
-            self._prepare()
+            self._prepare(first)
         except sqlite3.Error as error:
             self._database.close()
             raise _cannot_use(path, error) from None
@@ -306,7 +118,7 @@ class Definitions:
             self._database.close()
             raise
 
-    def _prepare(self) -> None:
+    def _prepare(self, first: Changes | None) -> None:
         # Before the first access: then the log's index is in memory, and no commit takes locks.
         self._database.execute("PRAGMA locking_mode = EXCLUSIVE")
         version = self._number("PRAGMA user_version")
@@ -327,6 +139,9 @@ class Definitions:
                 for schema in SCHEMAS[version:]:
                     for statement in schema:
                         self._database.execute(statement)
+                if version < FORMAT_WITH_USERS and first is not None:
+                    for statement, parameters in first.statements:
+                        self._database.execute(statement, parameters)
                 self._database.execute(f"PRAGMA user_version = {FORMAT}")
         if is_new:
             Files().sync_directory(os.path.dirname(self.path) or ".")
@@ -349,6 +164,11 @@ class Definitions:
                 self._policies(),
                 self._limits("SELECT vhost, name, value FROM vhost_limits"),
                 self._limits("SELECT user, name, value FROM user_limits"),
+                self._users(),
+                self._permissions(),
+                self._topic_permissions(),
+                self._parameters(),
+                self._global_parameters(),
                 self._number(_LAST_QUEUE_ID) + 1,
             )
         except sqlite3.Error as error:
@@ -356,8 +176,25 @@ class Definitions:
         except (HardError, AttributeError, TypeError, ValueError):
             raise DamagedDefinitions(f"{self.path} is damaged: a row holds what Leveret never writes") from None
 
-    def _vhosts(self) -> list[str]:
-        return [_text(row[0]) for row in self._database.execute("SELECT name FROM vhosts")]
+    def _vhosts(self) -> list[VirtualHostDefinition]:
+        rows = self._database.execute("SELECT name, description, tags, default_queue_type, protected FROM vhosts")
+        return [
+            VirtualHostDefinition(_text(row[0]), _text(row[1]), _strings(row[2]), row[3], row[4] != 0) for row in rows
+        ]
+
+    def _users(self) -> list[User]:
+        rows = self._database.execute("SELECT name, password_hash, hashing_algorithm, tags FROM users")
+        return [User(_text(row[0]), row[1], row[2], _strings(row[3])) for row in rows]
+
+    def _permissions(self) -> list[Permission]:
+        rows = self._database.execute("SELECT user, vhost, configure, write, read FROM permissions")
+        return [Permission(_text(row[0]), _text(row[1]), _text(row[2]), _text(row[3]), _text(row[4])) for row in rows]
+
+    def _topic_permissions(self) -> list[TopicPermission]:
+        rows = self._database.execute("SELECT user, vhost, exchange, write, read FROM topic_permissions")
+        return [
+            TopicPermission(_text(row[0]), _text(row[1]), _text(row[2]), _text(row[3]), _text(row[4])) for row in rows
+        ]
 
     def _exchanges(self) -> list[ExchangeDefinition]:
         rows = self._database.execute("SELECT vhost, name, type, auto_delete, internal, arguments FROM exchanges")
@@ -394,6 +231,16 @@ class Definitions:
             found.setdefault(_text(owner), {})[name] = value
         return found
 
+    def _parameters(self) -> dict[str, dict[tuple[str, str], object]]:
+        found: dict[str, dict[tuple[str, str], object]] = {}
+        for vhost, component, name, value in self._database.execute("SELECT * FROM parameters"):
+            found.setdefault(_text(vhost), {})[_text(component), _text(name)] = json.loads(value)
+        return found
+
+    def _global_parameters(self) -> dict[str, object]:
+        rows = self._database.execute("SELECT name, value FROM global_parameters")
+        return {_text(name): json.loads(value) for name, value in rows}
+
     def commit(self, changes: Changes) -> None:
         """Make the changes, all or none; they are on the disk when this returns.
 
@@ -418,23 +265,6 @@ def _cannot_use(path: str, error: sqlite3.Error) -> CannotUseDefinitions:
     return CannotUseDefinitions(f"cannot use {path}: {error}")
 
 
-def _binding_row(
-    vhost: str, source: str, destination_kind: str, destination: str, routing_key: str, arguments: Table
-) -> Parameters:
-    return (
-        _octets(vhost),
-        destination_kind,
-        _octets(destination),
-        _octets(source),
-        _octets(routing_key),
-        encode_table(arguments),
-    )
-
-
-def _octets(name: str) -> bytes:
-    return name.encode("utf-8", "surrogateescape")
-
-
 def _text(octets: bytes) -> str:
     return octets.decode("utf-8", "surrogateescape")
 
@@ -448,5 +278,13 @@ def _object(text: str) -> dict[str, object]:
     """The JSON object in `text`. Raises ValueError."""
     value = json.loads(text)
     if not isinstance(value, dict):
+        raise ValueError(text)
+    return value
+
+
+def _strings(text: str) -> list[str]:
+    """The JSON list of strings in `text`. Raises ValueError."""
+    value = json.loads(text)
+    if not isinstance(value, list) or not all(isinstance(element, str) for element in value):
         raise ValueError(text)
     return value

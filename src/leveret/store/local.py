@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
 from typing import Final
 
@@ -14,19 +15,26 @@ from leveret.broker.broker import Broker
 from leveret.broker.channel import Channel
 from leveret.broker.connection import Connection
 from leveret.broker.deduplication import QueueIdentifiers
+from leveret.broker.defaults import Defaults
+from leveret.broker.delay_queue import DelayQueue
 from leveret.broker.durability import NOT_STORED, PENDING, Store
 from leveret.broker.exchange.base import Exchange
 from leveret.broker.message import Message
+from leveret.broker.permissions import Permission, TopicPermission
 from leveret.broker.policy import Policy
 from leveret.broker.queue import Queue
+from leveret.broker.users import User
+from leveret.broker.vhost import VirtualHost
 from leveret.store.batch import Batch, Group
 from leveret.store.compaction import CopyForward
-from leveret.store.definitions import Changes, Definitions, LoadedDefinitions
+from leveret.store.definition_changes import Changes
+from leveret.store.definitions import Definitions
 from leveret.store.files import Files
+from leveret.store.loaded_definitions import LoadedDefinitions
 from leveret.store.log import MessageLog
 from leveret.store.reader import LogReader, ReadAhead, places_of
-from leveret.store.recovery import Recovery
-from leveret.store.restoration import restore_definitions
+from leveret.store.recovery import RecoveredDelays, Recovery
+from leveret.store.restoration import first_definitions, restore_definitions
 from leveret.store.segment import SEGMENT_SIZE
 from leveret.store.segment_files import SegmentFiles
 from leveret.store.worker import Job, Post, Worker
@@ -73,6 +81,7 @@ class LocalStore(Store):
         post: Post,
         failed: Callable[[BaseException], None],
         segment_size: int = SEGMENT_SIZE,
+        defaults: Defaults | None = None,
     ) -> None:
         super().__init__(True)
         self.sync: Final = sync
@@ -80,7 +89,8 @@ class LocalStore(Store):
         self._broker: Broker | None = None
         self._sync_interval = float(sync.partition("=")[2] or 0) / 1000
         self._next_sync = 0.0
-        self.definitions: Final = Definitions(definitions_path)
+        first = first_definitions(Defaults() if defaults is None else defaults, os.urandom)
+        self.definitions: Final = Definitions(definitions_path, first)
         self.loaded: Final[LoadedDefinitions] = self.definitions.load()
         self.segment_files: Final = SegmentFiles(files, messages_path)
         self._writer: Final = Worker("leveret-writer", post, failed)
@@ -107,21 +117,22 @@ class LocalStore(Store):
     def restore(self, broker: Broker) -> Recovery:
         """Give the broker what was kept, and keep for it from now on. Raises NewerFormat, OSError."""
         self._broker = broker
-        if not self.loaded.vhosts:
-            first = Changes()
-            first.add_vhost("/")
-            self.definitions.commit(first)
         broker.timers.after(COPY_INTERVAL, self._copy_sparse)
         if self._sync_interval > 0:
             broker.timers.after(self._sync_interval, self._sync_again)
-        queues = restore_definitions(broker, self.loaded, self)
-        recovery = Recovery(self.segment_files, set(queues), True)
+        queues = restore_definitions(broker, self.loaded)
+        delay_queues = {queue_id for queue_id, queue in queues.items() if queue.is_delay_queue}
+        recovery = Recovery(self.segment_files, set(queues), True, delay_queues)
         recovery.run()
         self._next_queue_id = max(self._next_queue_id, recovery.highest_queue_id + 1)
         for segment in recovery.segments.values():
             self._log.adopt(segment)
         for (queue_id, priority), found in recovery.queues.items():
             queue = queues[queue_id]
+            if isinstance(queue, DelayQueue) and isinstance(found, RecoveredDelays):
+                queue.delayed.restore_delayed(found.entries.getvalue(), found.octets, found.positions)
+                queue.touch()
+                continue
             backing = queue.level(priority)
             backing.restore(found.backlog, found.next_position, found.redelivered, found.octets)
             queue.expiring = queue.expiring or found.expires
@@ -284,6 +295,31 @@ class LocalStore(Store):
         self._next_queue_id += 1
         return queue_id
 
+    def vhost_set(self, vhost: VirtualHost) -> None:
+        self._changes.set_vhost(vhost.name, vhost.description, vhost.tags, vhost.default_queue_type, vhost.protected)
+
+    def vhost_deleted(self, name: str, queues: list[Queue]) -> None:
+        self._changes.delete_vhost(name)
+        self._deleted += queues
+
+    def user_set(self, user: User) -> None:
+        self._changes.set_user(user)
+
+    def user_deleted(self, name: str) -> None:
+        self._changes.delete_user(name)
+
+    def permission_set(self, permission: Permission) -> None:
+        self._changes.set_permission(permission)
+
+    def permission_cleared(self, user: str, vhost: str) -> None:
+        self._changes.clear_permission(user, vhost)
+
+    def topic_permission_set(self, topic: TopicPermission) -> None:
+        self._changes.set_topic_permission(topic)
+
+    def topic_permission_cleared(self, user: str, vhost: str, exchange: str) -> None:
+        self._changes.clear_topic_permission(user, vhost, exchange)
+
     def queue_added(self, vhost: str, queue: Queue) -> None:
         self._changes.add_queue(int(queue.id), vhost, queue.name, queue.auto_delete, queue.arguments)
 
@@ -324,6 +360,18 @@ class LocalStore(Store):
 
     def user_limits_set(self, user: str, limits: dict[str, int]) -> None:
         self._changes.set_user_limits(user, limits)
+
+    def parameter_set(self, vhost: str, component: str, name: str, value: object) -> None:
+        self._changes.set_parameter(vhost, component, name, value)
+
+    def parameter_cleared(self, vhost: str, component: str, name: str) -> None:
+        self._changes.clear_parameter(vhost, component, name)
+
+    def global_parameter_set(self, name: str, value: object) -> None:
+        self._changes.set_global_parameter(name, value)
+
+    def global_parameter_cleared(self, name: str) -> None:
+        self._changes.clear_global_parameter(name)
 
     def _commit_to_wait_for(self) -> int:
         """The number of the commit with the last change in it."""

@@ -408,8 +408,7 @@ class MessageLog:
             for message, queue_id in group.settled:
                 self.settle(message, queue_id)
         for queue in list(self.behind):
-            queue.let_go(batch.readable)
-            if queue.backlog is None or not queue.backlog.tail:
+            if queue.let_go(batch.readable):
                 del self.behind[queue]
         if batch.copies:
             self._finish_copies(batch.copies)

@@ -1,7 +1,8 @@
 """Reading messages back: what a queue asks for by its places, in the order in which they stand.
 
-Neighbours in a log are read together: a stretch of the file is kept until a place lies outside of it. What is
-damaged is logged with its place and counted, and the rest is served.
+Neighbours in a log are read together: a stretch of the file is kept until a place lies outside of it. Stretches are
+short while places are far from each other, as when delayed messages are due in another order than they came in. What
+is damaged is logged with its place and counted, and the rest is served.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 log: Final = logging.getLogger("leveret.store")
 
 STRETCH: Final = 512 * 1024  # octets read at once
+SHORT_STRETCH: Final = 8 * 1024  # and where it turned out that this serves one message alone
 READ_AHEAD: Final[i64] = 4 * 1024 * 1024  # octets of content read for one queue before the rest is left for later
 OPEN_LOGS: Final = 32
 
@@ -52,6 +54,7 @@ class LogReader:
         self._stretch = b""
         self._stretch_number = -1
         self._stretch_at: i64 = 0
+        self._stretch_size = STRETCH
 
     def message(self, place: i64) -> Message | None:
         """The message at a place, or None if it is damaged."""
@@ -74,7 +77,11 @@ class LogReader:
         """Read from a place on, enough for the whole record there."""
         descriptor = self._descriptor(number)
         files = self._files.files
-        stretch = files.read(descriptor, STRETCH, int(offset))
+        if number == self._stretch_number and 0 <= offset - self._stretch_at < STRETCH:
+            self._stretch_size = min(2 * self._stretch_size, STRETCH)
+        elif self._stretch_number >= 0:
+            self._stretch_size = max(self._stretch_size // 2, SHORT_STRETCH)
+        stretch = files.read(descriptor, self._stretch_size, int(offset))
         if len(stretch) >= RECORD_HEAD:
             size: i64 = RECORD_HEAD + read_u32(stretch, 0)
             if size > len(stretch) and GROUP_HEAD < size <= OFFSET:

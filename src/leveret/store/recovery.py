@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections.abc import Set
 from typing import Final
 
 from librt.strings import BytesWriter, read_i16_be, read_i32_be, read_i64_be, write_i64_be
@@ -21,6 +22,7 @@ from mypy_extensions import i64
 
 from leveret.amqp.properties import EXPIRATION
 from leveret.broker.backlog import Backlog
+from leveret.broker.due_index import DuePositions
 from leveret.broker.durability import LEVEL_SHIFT, SEGMENT_SHIFT
 from leveret.broker.message import BODY_SIZE_AT, FLAGS_AT
 from leveret.store.record import (
@@ -114,6 +116,10 @@ class RecoveredQueue:
         """All copies are known; the others come now."""
         self._copied = sorted([position for position, copy in self.copies.items() if not copy.settled])
 
+    def count(self) -> int:
+        """How many messages were found."""
+        return self.backlog.count()
+
     def add(self, position: i64, place: i64, size: i64) -> None:
         """A message that is still wanted, in order."""
         while self._copied_at < len(self._copied) and self._copied[self._copied_at] < position:
@@ -144,10 +150,34 @@ class RecoveredQueue:
             self.next_position = position + 1
 
 
+class RecoveredDelays(RecoveredQueue):
+    """What a delay queue had. Its positions are due times, in no order in the log."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+        self.entries: Final = BytesWriter()  # of positions and places
+        self.positions: Final = DuePositions()
+
+    def survey(self, position: i64, place: i64, flags: i64, size: i64, settled: bool) -> None:
+        self.positions.note(position)
+        if flags & COPIED or (self.copies and int(position) in self.copies):
+            self.note_copy(int(position), place, size, settled)
+
+    def count(self) -> int:
+        return len(self.entries) // 16
+
+    def _append(self, position: i64, place: i64, size: i64) -> None:
+        write_i64_be(self.entries, position)
+        write_i64_be(self.entries, place)
+        self.octets += size
+
+
 class Recovery:
     """Reads a message log. `queues` has what was found for the wanted queues, by their ids and by priority."""
 
-    def __init__(self, files: SegmentFiles, queue_ids: set[int], repair: bool) -> None:
+    def __init__(
+        self, files: SegmentFiles, queue_ids: set[int], repair: bool, delay_queue_ids: Set[int] = frozenset()
+    ) -> None:
         self.files: Final = files
         self.repair: Final = repair  # whether torn tails are cut and indexes written; else nothing is changed
         self.queues: Final[dict[tuple[int, int], RecoveredQueue]] = {}
@@ -159,6 +189,7 @@ class Recovery:
         self.next_number = 1  # for the segment to be begun
         self.highest_queue_id = 0  # that was ever written, also of queues that are gone
         self._queue_ids: Final = queue_ids
+        self._delay_queue_ids: Final = delay_queue_ids
         self._scanned: Final[dict[int, bytes]] = {}  # entries of segments without an index
         self._group_settles: Final[dict[int, set[int]]] = {}  # by segment: entries settled by groups
 
@@ -175,14 +206,15 @@ class Recovery:
                 self._collect(number)
         for queue in self.queues.values():
             queue.finish()
-            self.messages += queue.backlog.count()
+            self.messages += queue.count()
 
     def _queue(self, queue_id: int, position: i64) -> RecoveredQueue:
         """What is known so far of the messages of one queue and priority."""
-        key = (queue_id, int(position >> LEVEL_SHIFT))
+        delays = queue_id in self._delay_queue_ids
+        key = (queue_id, 0 if delays else int(position >> LEVEL_SHIFT))
         queue = self.queues.get(key)
         if queue is None:
-            queue = self.queues[key] = RecoveredQueue(position >> LEVEL_SHIFT)
+            queue = self.queues[key] = RecoveredDelays() if delays else RecoveredQueue(position >> LEVEL_SHIFT)
         return queue
 
     def _clear_orphans(self, numbers: set[int]) -> None:

@@ -3,28 +3,52 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Final
 
 from leveret.broker.binding import Binding, Destination
-from leveret.broker.broker import Broker
-from leveret.broker.durability import Store
-from leveret.broker.exchange.types import TYPES, make_exchange
+from leveret.broker.broker import DEFAULT_DESCRIPTION, Broker
+from leveret.broker.defaults import Defaults
+from leveret.broker.delay_queue import NAME_PREFIX, DelayQueue
+from leveret.broker.exchange.types import is_known, make_exchange
+from leveret.broker.parameters import CLUSTER_ID, ID_SIZE, new_cluster_id
 from leveret.broker.policy import InvalidPolicy, make_policy
 from leveret.broker.queue import Queue
 from leveret.broker.vhost import VirtualHost
-from leveret.store.definitions import BindingDefinition, LoadedDefinitions
+from leveret.store.definition_changes import Changes
+from leveret.store.loaded_definitions import BindingDefinition, LoadedDefinitions, QueueDefinition
 
 log: Final = logging.getLogger("leveret.store")
 
 
-def restore_definitions(broker: Broker, loaded: LoadedDefinitions, store: Store) -> dict[int, Queue]:
+def first_definitions(defaults: Defaults, random_octets: Callable[[int], bytes]) -> Changes:
+    """What a new broker begins with."""
+    changes = Changes()
+    changes.set_global_parameter(CLUSTER_ID, new_cluster_id(random_octets(ID_SIZE)))
+    if not defaults.made:
+        return changes
+    changes.set_vhost(defaults.vhost, DEFAULT_DESCRIPTION)
+    users, permissions = defaults.first_users(random_octets)
+    for user in users:
+        changes.set_user(user)
+    for permission in permissions:
+        changes.set_permission(permission)
+    return changes
+
+
+def restore_definitions(broker: Broker, loaded: LoadedDefinitions) -> dict[int, Queue]:
     """Make what was defined, and give the queues by their ids."""
-    for name in loaded.vhosts:
-        if name not in broker.vhosts:
-            broker.vhosts[name] = VirtualHost(name, broker.touched, store, broker.timers)
+    broker.vhosts.clear()
+    for described in loaded.vhosts:
+        broker.vhosts[described.name] = broker.new_vhost(
+            described.name, described.description, described.tags, described.default_queue_type, described.protected
+        )
+    broker.users.restore(loaded.users)
+    broker.permissions.restore(loaded.permissions, loaded.topic_permissions)
+    broker.parameters.restore(loaded.parameters, loaded.global_parameters)
     for exchange in loaded.exchanges:
         vhost = broker.vhosts[exchange.vhost]
-        if exchange.type_name not in TYPES:
+        if not is_known(exchange.type_name):
             log.error("exchange '%s' is of unknown type '%s' and left out", exchange.name, exchange.type_name)
             continue
         vhost.exchanges[exchange.name] = make_exchange(
@@ -33,6 +57,9 @@ def restore_definitions(broker: Broker, loaded: LoadedDefinitions, store: Store)
     queues: dict[int, Queue] = {}
     for definition in loaded.queues:
         vhost = broker.vhosts[definition.vhost]
+        if definition.name.startswith(NAME_PREFIX):
+            restore_delay_queue(vhost, definition, queues)
+            continue
         queue = Queue(vhost, definition.name, True, definition.auto_delete, None, definition.arguments, definition.id)
         vhost.queues[queue.name] = queue
         queues[definition.id] = queue
@@ -41,6 +68,16 @@ def restore_definitions(broker: Broker, loaded: LoadedDefinitions, store: Store)
     restore_policies(broker, loaded)
     restore_limits(broker, loaded)
     return queues
+
+
+def restore_delay_queue(vhost: VirtualHost, definition: QueueDefinition, queues: dict[int, Queue]) -> None:
+    """Give an exchange its delay queue again; without the exchange it is left out."""
+    exchange = vhost.exchanges.get(definition.name.removeprefix(NAME_PREFIX))
+    if exchange is None:
+        log.error("the delayed messages in '%s' are left out: their exchange is gone", definition.name)
+    else:
+        exchange.delay_queue = DelayQueue(vhost, exchange, definition.id)
+        queues[definition.id] = exchange.delay_queue
 
 
 def restore_binding(vhost: VirtualHost, binding: BindingDefinition) -> None:
@@ -62,7 +99,13 @@ def restore_policies(broker: Broker, loaded: LoadedDefinitions) -> None:
     for policy in loaded.policies:
         try:
             made = make_policy(
-                policy.name, policy.pattern, policy.apply_to, policy.definition, policy.priority, policy.operator
+                policy.name,
+                policy.pattern,
+                policy.apply_to,
+                policy.definition,
+                policy.priority,
+                policy.operator,
+                tolerant=True,
             )
         except InvalidPolicy as error:
             log.error("policy '%s' of vhost '%s' is left out: %s", policy.name, policy.vhost, error)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
+from mypy_extensions import i64
+
 from leveret.amqp.field_table import Table
 from leveret.amqp.properties import BasicProperties
 from leveret.broker.binding import Binding, Destination
@@ -16,11 +18,17 @@ from leveret.broker.deduplication import exchange_identifiers
 from leveret.broker.message import Message
 
 if TYPE_CHECKING:
+    from leveret.broker.delay_queue import DelayQueue
     from leveret.broker.policy import Policy
+
+DELAYED_MESSAGE: Final = "x-delayed-message"  # the exchange type; how it routes is told by an argument
 
 
 class Exchange(Destination):
-    """An exchange of any type. `type_name` is AMQP's name of the type."""
+    """An exchange of any type. `type_name` is AMQP's name of the type.
+
+    Whether it `delays` messages with x-delay is a matter of its own (`broker.delay_queue`).
+    """
 
     type_name = ""
     routes_each_message = False  # whether more than the routing key decides, so that no route can be cached
@@ -36,9 +44,13 @@ class Exchange(Destination):
         self.alternate: str | None = None
         self.bindings: dict[tuple[str, str, str, bytes], Binding] = {}
         self.deleted = False
+        self.delays = False
+        self.delay_queue: DelayQueue | None = None  # from the first message on that it delays
         self.identifiers = exchange_identifiers(arguments)  # that came by, if duplicates are to be dropped
         if self.identifiers is not None:
             self.routes_each_message = True
+        self.publish_in: i64 = 0  # messages that were published to it
+        self.publish_out: i64 = 0  # and how many queues they went to, together
         self.apply({})
 
     def apply(self, definition: Mapping[str, str | int]) -> None:
@@ -46,6 +58,12 @@ class Exchange(Destination):
         argument = self.arguments.get("alternate-exchange")
         alternate = definition.get("alternate-exchange") if argument is None else argument.value
         self.alternate = alternate if isinstance(alternate, str) else None
+        delayed = self.arguments.get("x-delayed-exchange")
+        self.delays = (
+            self.type_name == DELAYED_MESSAGE
+            or (delayed is not None and delayed.value is True)
+            or definition.get("delayed-message") is True
+        )
 
     def bind(self, binding: Binding) -> bool:
         """Add a binding; False if the same one is there already."""
