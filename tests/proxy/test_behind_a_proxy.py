@@ -84,8 +84,8 @@ def test_who_comes_from_afar_is_not_on_loopback(balanced: TlsBroker) -> None:
         client.greet()
         client.send(start_ok(properties={"capabilities": {"authentication_failure_close": True}}))
         client.expect_connection_close(403)
-    name = "[2001:db8::7]:40007 -> [2001:db8::8]:5672"
-    balanced.expect_logged(f"{name}: PLAIN login refused: user 'guest' can only connect via localhost")
+    balanced.expect_logged("user 'guest' can only connect via localhost")
+    assert "[2001:db8::7]:40007 -> [2001:db8::8]:5672" in balanced.log_path.read_text()
 
 
 def test_the_header_comes_before_tls(balanced: TlsBroker, authority: Authority) -> None:

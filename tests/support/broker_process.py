@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-READY = re.compile(r"ready amqp://(?:\[[^\]]+\]|[^:]+):(\d+)(?: http://(?:\[[^\]]+\]|[^:]+):(\d+))?")
+READY = re.compile(r"ready amqps?://(?:\[[^\]]+\]|[^:]+):(\d+)(?: http://(?:\[[^\]]+\]|[^:]+):(\d+))?")
 
 
 class ExternalBroker:

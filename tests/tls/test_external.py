@@ -10,7 +10,8 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from tests.support.certificates import Authority, Issued, name_of
+from tests.ctl.conftest import leveretctl_here
+from tests.support.certificates import Authority, Issued
 from tests.support.encrypted import TlsBroker, TlsClient
 from tests.support.raw_client import CONNECTION_TUNE, RawClient, start_ok
 
@@ -51,7 +52,10 @@ def expect_login(broker: TlsBroker, authority: Authority, client: Issued) -> Non
 
 
 def test_pika_logs_in_by_certificate(external: TlsBroker, authority: Authority) -> None:
-    context = authority.context(authority.issue("guest-by-name", name_of("guest")))
+    """As a user who could not log in otherwise."""
+    for command in ("add_user worker secret", "clear_password worker", "set_permissions worker .* .* .*"):
+        assert leveretctl_here(*command.split(), data_dir=external.data_dir).returncode == 0
+    context = authority.context(authority.issue("worker"))
     options = pika.SSLOptions(context, "localhost")
     parameters = pika.ConnectionParameters(
         "localhost", external.tls_port, ssl_options=options, credentials=pika.credentials.ExternalCredentials()
@@ -59,9 +63,9 @@ def test_pika_logs_in_by_certificate(external: TlsBroker, authority: Authority) 
     with pika.BlockingConnection(parameters) as connection:
         channel = connection.channel()
         queue = channel.queue_declare("", exclusive=True).method.queue
-        properties = pika.BasicProperties(user_id="guest")
-        channel.basic_publish("", queue, b"by guest", properties)
-        assert channel.basic_get(queue, auto_ack=True)[2] == b"by guest"
+        properties = pika.BasicProperties(user_id="worker")
+        channel.basic_publish("", queue, b"by a worker", properties)
+        assert channel.basic_get(queue, auto_ack=True)[2] == b"by a worker"
 
 
 def test_a_password_will_do_as_well(external: TlsBroker, authority: Authority) -> None:
@@ -107,6 +111,40 @@ def mechanisms(client: RawClient) -> bytes:
     arguments.unpack("BB")
     arguments.table()
     return arguments.longstr()
+
+
+def test_as_rabbitmq_is_configured(tmp_path: Path, authority: Authority, server: Issued) -> None:
+    """By rabbitmq.conf, with a mechanism that only RabbitMQ has, which is left out."""
+    file = tmp_path / "rabbitmq.conf"
+    file.write_text(
+        f"""
+        listeners.tcp = none
+        listeners.ssl.default = 127.0.0.1:0
+        ssl_options.cacertfile = {authority.certfile}
+        ssl_options.certfile = {server.certfile}
+        ssl_options.keyfile = {server.keyfile}
+        ssl_options.verify = verify_peer
+        ssl_options.fail_if_no_peer_cert = true
+        ssl_options.depth = 2
+        ssl_options.versions.1 = tlsv1.2
+        ssl_options.ciphers.1 = ECDHE-ECDSA-AES128-GCM-SHA256
+        auth_mechanisms.1 = EXTERNAL
+        auth_mechanisms.2 = ANONYMOUS
+        ssl_cert_login_from = common_name
+        """
+    )
+    broker = TlsBroker(tmp_path, server)
+    broker.arguments = ("--config", str(file))
+    with broker:
+        assert broker.port == broker.tls_port  # there is no other
+        client = external_login(broker, authority, authority.issue("guest"))
+        client.expect(CONNECTION_TUNE)
+        cipher = client.socket.cipher()
+        assert cipher is not None and cipher[0] == "ECDHE-ECDSA-AES128-GCM-SHA256"
+        client.close()
+        with TlsClient(broker.tls_port, authority.context(authority.issue("guest"))) as other:
+            assert mechanisms(other) == b"EXTERNAL"
+        broker.expect_logged("auth_mechanisms: not offered, since there is no such mechanism here: ANONYMOUS")
 
 
 def test_the_distinguished_name_unless_told(tmp_path: Path, authority: Authority, server: Issued) -> None:

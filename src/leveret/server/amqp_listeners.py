@@ -85,9 +85,7 @@ class AmqpListeners:
             entrance = Entrance(self._tick, proxy, tls_entrance(settings, self.certificates))
             await self._open(encrypted, settings.tls_bind, settings.tls_port, entrance)
         if not self.opened:
-            raise CannotListen(
-                "there is nothing to listen on: bind is none, and there is no unix_socket"
-            )
+            raise CannotListen("there is nothing to listen on: bind is none, and there is no unix_socket")
 
     async def _open(
         self, handed: Sequence[socket.socket], addresses: Sequence[str], port: int, entrance: Entrance | None

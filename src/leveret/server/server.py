@@ -31,7 +31,6 @@ from leveret.server.control import CannotControl, ControlServer
 from leveret.server.from_settings import (
     defaults_of,
     disk_free_limit,
-    management_hosts,
     mechanisms,
     memory_limit,
     node_limits,
@@ -40,7 +39,7 @@ from leveret.server.from_settings import (
 from leveret.server.limits import most_clients
 from leveret.server.listener import CannotListen
 from leveret.server.log_output import LogOutput
-from leveret.server.management import ManagementListeners, listen_http
+from leveret.server.management import ManagementListeners
 from leveret.server.reload import Reload
 from leveret.server.service_manager import ServiceManager, handed_sockets
 from leveret.server.settings import Settings
@@ -84,13 +83,14 @@ async def serve(configuration: Configuration, output: LogOutput, configure_again
     storage.restore(broker, tick)
     await define(settings, tick)
     listeners = AmqpListeners(tick, settings)
-    reload.also.append(listeners.reload)
+    management = ManagementListeners()
+    reload.also.extend([listeners.reload, management.reload])
     try:
         await listeners.open(handed)
-        management = await listen_for_management(settings)
+        await management.open(settings)
     except CannotListen as error:
         raise CannotStart(str(error)) from None
-    urls = listeners.urls() + management.urls
+    urls = listeners.urls() + management.urls()
     control = await open_control(reload, tick, listeners, urls, stopping)
     watch = alarm_watch(tick, settings)
     log.info("Leveret %s (%s) on Python %s", __version__, description(), sys.version.split()[0])
@@ -104,7 +104,7 @@ async def serve(configuration: Configuration, output: LogOutput, configure_again
     for url in urls:
         log.info("listening on %s", url)
     watch.start()
-    print(" ".join(["ready", *listeners.urls()[:1], *management.urls[:1]]), flush=True)
+    print(" ".join(["ready", *listeners.urls()[:1], *management.urls()[:1]]), flush=True)
     await management.serve(
         Node(
             broker,
@@ -157,13 +157,6 @@ def alarm_watch(tick: Tick, settings: Settings) -> AlarmWatch:
     """The watch over memory and disk; a broker that keeps nothing on disk needs no room there."""
     data_dir = None if settings.ephemeral else settings.folder
     return AlarmWatch(tick, memory_limit(settings), data_dir, disk_free_limit(settings))
-
-
-async def listen_for_management(settings: Settings) -> ManagementListeners:
-    """Open the sockets of the HTTP API, if there is to be one. Raises CannotListen."""
-    if settings.management_port is None:
-        return ManagementListeners([])
-    return await listen_http(management_hosts(settings), settings.management_port)
 
 
 async def open_control(

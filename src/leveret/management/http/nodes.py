@@ -70,8 +70,7 @@ def node_row(node: Node) -> dict[str, Any]:
 def auth_mechanisms(broker: Broker) -> list[dict[str, object]]:
     """How clients may log in."""
     return [
-        {"name": name, "description": MECHANISM_NAMES.get(name, name), "enabled": True}
-        for name in broker.mechanisms
+        {"name": name, "description": MECHANISM_NAMES.get(name, name), "enabled": True} for name in broker.mechanisms
     ]
 
 
