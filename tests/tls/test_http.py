@@ -72,7 +72,7 @@ def test_clients_may_be_asked_for_a_certificate(tmp_path: Path, authority: Autho
         assert get(broker, "/api/whoami", authority.context(authority.issue("client")))["name"] == "guest"
         unknown = authority.context()
         unknown.maximum_version = ssl.TLSVersion.TLSv1_2  # so that a refusal is found within the handshake
-        with pytest.raises(OSError, match="HANDSHAKE_FAILURE"):
+        with pytest.raises(OSError, match="SSL"):
             get(broker, "/api/whoami", unknown)
 
 

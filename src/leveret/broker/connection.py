@@ -138,8 +138,7 @@ class Connection(Output):
     def feed(self, data: bytes) -> None:
         """Take what the client sent. Never raises: whatever is wrong with it is answered to the client."""
         self.last_input = self.broker.timers.now
-        self.octets.received += len(data)
-        self.octets.reads += 1
+        self.octets.came(len(data))
         if self.state == CLOSED:
             return
         if self._partial_size or self.blocked or self.overfull or self.waiting:

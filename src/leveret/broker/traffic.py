@@ -106,6 +106,12 @@ class Octets:
         self.sent: i64 = 0
         self.sends: i64 = 0
 
+    def came(self, size: i64) -> None:
+        """So much came with one read, or nothing, if none was made."""
+        self.received += size
+        if size:
+            self.reads += 1
+
     def pour_into(self, total: Octets, poured: Octets) -> None:
         """As `Traffic.pour_into`."""
         total.received += self.received - poured.received

@@ -7,12 +7,14 @@ API meanwhile waits in the sockets' backlog.
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib
+import logging
 import socket
-from collections.abc import Sequence
+import ssl
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from leveret.management.node import Node
 from leveret.server.from_settings import management_hosts
 from leveret.server.listener import CannotListen, open_sockets, url_of
 from leveret.server.settings import Settings
@@ -20,6 +22,9 @@ from leveret.server.tls import CannotUse, Certificates, TlsOptions
 
 if TYPE_CHECKING:
     from leveret.management.http.serving import Serving
+    from leveret.management.node import Node
+
+log: Final = logging.getLogger("leveret.management")
 
 SERVING: Final = "leveret.management.http.serving"
 PURPOSE: Final = "the HTTP API"  # of the certificates, for people
@@ -32,7 +37,8 @@ class ManagementListeners:
         self._sockets: Final[list[socket.socket]] = []
         self._encrypted: Final[list[socket.socket]] = []
         self._certificates: Certificates | None = None
-        self._serving: Serving | None = None
+        self._context: ssl.SSLContext | None = None
+        self._loading: asyncio.Task[Serving | None] | None = None
 
     async def open(self, settings: Settings) -> None:
         """Listen where the settings say so. Raises CannotListen, and then listens nowhere."""
@@ -41,6 +47,7 @@ class ManagementListeners:
                 self._sockets.extend(await listen_http(management_hosts(settings), settings.management_port))
             if settings.management_tls_port is not None:
                 self._certificates = certificates_of(settings)
+                self._context = self._certificates.lasting_context()
                 hosts = settings.management_tls_bind or management_hosts(settings)
                 self._encrypted.extend(await listen_http(hosts, settings.management_tls_port))
         except CannotListen:
@@ -60,18 +67,26 @@ class ManagementListeners:
         if self._certificates is not None:
             self._certificates.reload()
 
-    async def serve(self, node: Node) -> None:
-        """Begin to answer."""
+    def serve(self, make_node: Callable[[], Node]) -> None:
+        """Answer for the node that is made when the code is there, which is soon."""
         if self._sockets or self._encrypted:
+            self._loading = asyncio.get_running_loop().create_task(self._load(make_node))
+
+    async def _load(self, make_node: Callable[[], Node]) -> Serving | None:
+        try:
             module = await asyncio.get_running_loop().run_in_executor(None, importlib.import_module, SERVING)
-            context = None if self._certificates is None else self._certificates.lasting_context()
-            serving: Serving = module.Serving(node, self._sockets, self._encrypted, context)
-            self._serving = serving
+        except ImportError as error:
+            log.error("cannot serve the HTTP API: %s", error)
+            return None
+        serving: Serving = module.Serving(make_node(), self._sockets, self._encrypted, self._context)
+        gc.freeze()  # the code stays: no need to look at it again and again
+        return serving
 
     async def close(self) -> None:
         """Finish what is being answered, and listen no more."""
-        if self._serving is not None:
-            await self._serving.close()
+        serving = None if self._loading is None else await self._loading
+        if serving is not None:
+            await serving.close()
         for sock in self._sockets + self._encrypted:
             sock.close()
 

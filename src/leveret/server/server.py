@@ -15,15 +15,13 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from typing import Final
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 from leveret import __version__
 from leveret.broker.broker import Broker
 from leveret.broker.parameters import CLUSTER_NAME
 from leveret.build import description
-from leveret.management.definitions.loading import CannotLoad, load_definitions
-from leveret.management.node import Node
-from leveret.management.rates import Rates
 from leveret.server.alarms import AlarmWatch
 from leveret.server.amqp_listeners import AmqpListeners
 from leveret.server.configuration import Configuration
@@ -46,6 +44,9 @@ from leveret.server.settings import Settings
 from leveret.server.slow_work import WorkInThreads
 from leveret.server.storage import CannotStart, open_storage
 from leveret.server.tick import Tick
+
+if TYPE_CHECKING:
+    from leveret.management.node import Node
 
 log: Final = logging.getLogger("leveret")
 
@@ -105,18 +106,7 @@ async def serve(configuration: Configuration, output: LogOutput, configure_again
         log.info("listening on %s", url)
     watch.start()
     print(" ".join(["ready", *listeners.urls()[:1], *management.urls()[:1]]), flush=True)
-    await management.serve(
-        Node(
-            broker,
-            tick.begin,
-            settings.folder,
-            urls,
-            memory_limit(settings),
-            disk_free_limit(settings),
-            Rates(broker, settings.collect_statistics_interval / 1000),
-            reload.files,
-        )
-    )
+    management.serve(partial(managed_node, settings, tick, urls, reload.files))
     gc.freeze()  # what is there now stays: no need to look at it again and again
     manager.tell("READY=1", f"STATUS=listening on {', '.join(urls)}")
     manager.keep_watch(loop)
@@ -124,9 +114,8 @@ async def serve(configuration: Configuration, output: LogOutput, configure_again
     log.info("stopping")
     manager.tell("STOPPING=1", "STATUS=closing connections")
     watch.stop()
-    await management.close()
     listeners.close()
-    await say_goodbye(tick)
+    await asyncio.gather(management.close(), say_goodbye(tick))
     slow_work.close()
     await storage.close()
     if control is not None:
@@ -140,6 +129,8 @@ async def define(settings: Settings, tick: Tick) -> None:
     """
     if settings.load_definitions is None and settings.cluster_name is None:
         return
+    from leveret.management.definitions.loading import CannotLoad, load_definitions  # most starts don't need it
+
     tick.begin()
     if settings.load_definitions is not None:
         try:
@@ -157,6 +148,18 @@ def alarm_watch(tick: Tick, settings: Settings) -> AlarmWatch:
     """The watch over memory and disk; a broker that keeps nothing on disk needs no room there."""
     data_dir = None if settings.ephemeral else settings.folder
     return AlarmWatch(tick, memory_limit(settings), data_dir, disk_free_limit(settings))
+
+
+def managed_node(
+    settings: Settings, tick: Tick, urls: list[str], files: Callable[[], tuple[list[str], list[str]]]
+) -> Node:
+    """What the HTTP API sees of this process."""
+    from leveret.management.node import Node  # these come late, as all of the HTTP API does
+    from leveret.management.rates import Rates
+
+    limits = memory_limit(settings), disk_free_limit(settings)
+    rates = Rates(tick.broker, settings.collect_statistics_interval / 1000)
+    return Node(tick.broker, tick.begin, settings.folder, urls, *limits, rates, files)
 
 
 async def open_control(

@@ -11,9 +11,9 @@ from leveret.broker.broker import Broker
 from leveret.management.http.access import monitor
 from leveret.management.http.call import Call
 from leveret.management.http.listeners import contexts
-from leveret.management.http.lists import check_ranges
 from leveret.management.http.overview import exchange_types
 from leveret.management.http.resource import Resource
+from leveret.management.http.statistics import check_ranges
 from leveret.management.node import Node
 from leveret.management.status import disk_free, open_descriptors, resident_memory
 

@@ -18,6 +18,7 @@ from leveret.management.node import Node
 
 GOODBYE: Final = 1  # seconds for requests that are being answered when the broker stops
 KEEP_ALIVE: Final = 60  # seconds that a client's connection may be idle
+MOST_CONNECTIONS: Final = 1000  # others are answered 503: open files are for AMQP clients
 
 
 class ServerInLoop(Server):
@@ -42,6 +43,7 @@ def server(app: ASGIApp, context: ssl.SSLContext | None) -> ServerInLoop:
         proxy_headers=False,
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE,
+        limit_concurrency=MOST_CONNECTIONS,
         timeout_graceful_shutdown=GOODBYE,
     )
     config.load()
