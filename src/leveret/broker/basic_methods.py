@@ -132,7 +132,11 @@ def get(channel: Channel, method: BasicGet) -> None:
         channel.watch_got(tag, queue.settings.consumer_timeout)
     address = message.address
     channel.send(BasicGetOk(tag, redelivered, address.exchange, address.routing_key, queue.ready_count()))
-    write_content(channel, queue.as_redelivered(message, position, method.no_ack) if redelivered else message)
+    if redelivered:
+        message = queue.as_redelivered(message, position, method.no_ack)
+    write_content(channel, message)
+    if vhost.firehose.on:
+        vhost.firehose.delivered(channel, queue, message, redelivered)
 
 
 def consume(channel: Channel, method: BasicConsume) -> None:

@@ -23,6 +23,7 @@ from leveret.broker.durability import Store
 from leveret.broker.exchange.base import Exchange
 from leveret.broker.exchange.direct import DirectExchange
 from leveret.broker.exchange.types import make_exchange
+from leveret.broker.firehose import TRACE_EXCHANGE, Firehose
 from leveret.broker.limits import Usage
 from leveret.broker.message import Address, Message
 from leveret.broker.policy import Policies
@@ -39,7 +40,7 @@ PREDECLARED: Final = (
     ("amq.topic", "topic", False),
     ("amq.headers", "headers", False),
     ("amq.match", "headers", False),
-    ("amq.rabbitmq.trace", "topic", True),
+    (TRACE_EXCHANGE, "topic", True),
 )
 ADDRESSES_KEPT: Final = 10_000  # so that publishers with ever new routing keys don't fill the memory
 
@@ -71,6 +72,7 @@ class VirtualHost:
         self.exchanges[""] = self.default_exchange
         for exchange_name, type_name, internal in PREDECLARED:
             self.exchanges[exchange_name] = make_exchange(type_name, exchange_name, True, False, internal, {})
+        self.firehose: Final = Firehose(self, self.exchanges[TRACE_EXCHANGE])
 
     def __repr__(self) -> str:
         return f"vhost '{self.name}'"

@@ -42,6 +42,7 @@ class Command:
         formatters: tuple[str, ...] = FORMATTERS,
         words: tuple[str, ...] = (),
         most: int = 0,
+        outcome: str = "",
     ) -> None:
         self.name: Final = name
         self.description: Final = description
@@ -52,6 +53,7 @@ class Command:
         self.formatters: Final = formatters
         self.words: Final = words
         self.most: Final = max(most, len(words))
+        self.outcome: Final = outcome  # what it says when it is done, however quiet it is to be
 
 
 POLICY: Final = ("name", "pattern", "definition")
@@ -160,6 +162,24 @@ LIMIT_COMMANDS: Final = (
         ("global", "user", "no-table-headers"),
     ),
 )
+TRACE_COMMANDS: Final = (
+    Command(
+        "trace_on",
+        "Begins to copy all messages of a virtual host to amq.rabbitmq.trace",
+        "[--vhost <vhost>]",
+        ('Starting tracing for vhost "{vhost}" ...',),
+        options=(),
+        outcome="Trace enabled for vhost {vhost}",
+    ),
+    Command(
+        "trace_off",
+        "Stops to copy the messages of a virtual host",
+        "[--vhost <vhost>]",
+        ('Stopping tracing for vhost "{vhost}" ...',),
+        options=(),
+        outcome="Trace disabled for vhost {vhost}",
+    ),
+)
 OF_VHOST: Final = "[--vhost <vhost>] [--no-table-headers] [<column> ...] [--timeout <timeout>]"
 OF_NODE: Final = "[--no-table-headers] [<column> ...] [--timeout <timeout>]"
 COMMANDS: Final = {
@@ -239,6 +259,7 @@ COMMANDS: Final = {
         ),
         *POLICY_COMMANDS,
         *LIMIT_COMMANDS,
+        *TRACE_COMMANDS,
     )
 }
 

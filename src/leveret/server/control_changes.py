@@ -1,4 +1,4 @@
-"""The requests of the control socket that change something: policies and limits.
+"""The requests of the control socket that change something: policies, limits and tracing.
 
 A change is answered when it is in effect everywhere and on the disk. It is made in a tick, like all work of the
 broker; policies are applied in slices of a few milliseconds, between which the broker works.
@@ -51,6 +51,8 @@ class Changes:
             "clear_vhost_limits": self._clear_vhost_limits,
             "set_user_limits": self._set_user_limits,
             "clear_user_limits": self._clear_user_limits,
+            "trace_on": self._trace,
+            "trace_off": self._trace,
         }
 
     def has(self, command: str) -> bool:
@@ -148,6 +150,11 @@ class Changes:
         if user is None:
             raise ChangeRefused(no_such_user(name))
         return user
+
+    # tracing
+
+    def _trace(self, request: Mapping[str, object]) -> None:
+        self._vhost(request).firehose.switch(request.get("command") == "trace_on")
 
 
 def text_of(request: Mapping[str, object], key: str) -> str:
