@@ -181,6 +181,7 @@ def consume(channel: Channel, method: BasicConsume) -> None:
     if not method.nowait:
         channel.send(BasicConsumeOk(tag))
     queue.add_consumer(consumer)
+    connection.broker.events.consumer_created(consumer)
 
 
 def check_not_in_exclusive_use(channel: Channel, queue: Queue) -> None:

@@ -19,6 +19,7 @@ from leveret.broker.alarms import Alarms
 from leveret.broker.channel import Channel
 from leveret.broker.connection import Connection
 from leveret.broker.durability import Store
+from leveret.broker.events import Events
 from leveret.broker.limits import NO_LIMIT, NodeLimits, Usage, reached
 from leveret.broker.login import FailedLogins, SlowWork
 from leveret.broker.passwords import SALT, SHA256, hashed
@@ -82,6 +83,7 @@ class Broker:
         self.random_octets: Final = random_octets
         self.started_at: Final = wall_clock()
         self.timers: Final = Timers(wall_clock)
+        self.events: Final = Events(self)
         self.users: Final = Users(self, loopback_users)
         self.permissions: Final = Permissions(self)
         self.failed_logins: Final = FailedLogins()
@@ -96,7 +98,9 @@ class Broker:
         self.alarms: Final = Alarms()
         self.vhosts: Final[dict[str, VirtualHost]] = {}
         self.server_properties: Final = server_properties(version, node)
-        self._begin_with(Defaults() if defaults is None else defaults)
+        defaults = Defaults() if defaults is None else defaults
+        self.default_vhost: Final = defaults.vhost
+        self._begin_with(defaults)
 
     def _begin_with(self, defaults: Defaults) -> None:
         """Make what the store, if it keeps anything, has from its own beginning."""
@@ -125,8 +129,10 @@ class Broker:
         self, name: str, description: str = "", tags: Sequence[str] = (), default_queue_type: str = ""
     ) -> VirtualHost:
         """A virtual host that nobody knows of yet."""
-        vhost = VirtualHost(name, self.touched, self.store, self.timers)
+        vhost = VirtualHost(name, self.touched, self.store, self.timers, self.events)
         vhost.description, vhost.tags, vhost.default_queue_type = description, list(tags), default_queue_type
+        if name == self.default_vhost:
+            self.events.publish_in(vhost)
         return vhost
 
     def add_vhost(
@@ -145,6 +151,7 @@ class Broker:
             raise TooManyVirtualHosts(f"cannot create vhost '{name}': vhost limit of {limit} is reached")
         vhost = self.vhosts[name] = self.new_vhost(name, description, tags, default_queue_type)
         self.store.vhost_set(vhost)
+        self.events.vhost_created(vhost)
         return vhost
 
     def describe_vhost(
@@ -164,6 +171,7 @@ class Broker:
         if tags is not None:
             vhost.tags = list(tags)
         self.store.vhost_set(vhost)
+        self.events.vhost_updated(vhost)
         return vhost
 
     def delete_vhost(self, name: str) -> None:
@@ -175,6 +183,7 @@ class Broker:
         self.permissions.forget_vhost(name)
         del self.vhosts[name]
         self.store.vhost_deleted(name, vhost.end())
+        self.events.vhost_deleted(name, bool(vhost.usage.limits))
 
     # the tick
 
@@ -216,6 +225,7 @@ class Broker:
         """Raise or clear an alarm (`broker.alarms` says what that does). May be repeated."""
         if not self.alarms.set(name, on):
             return
+        self.events.alarm_changed(name, on)
         if on:
             for vhost in self.vhosts.values():
                 vhost.epoch += 1  # cached routes don't ask for alarms

@@ -87,6 +87,7 @@ class Connection(Output):
         self.connected_at: Final = broker.wall_clock()
         self.state = EXPECT_HEADER
         self.user = ""
+        self.auth_mechanism = ""
         self.vhost: VirtualHost | None = None
         self.client_properties: Table = {}
         self.channel_max = 0
@@ -436,6 +437,7 @@ class Connection(Output):
             self.broker.connections.pop(self, None)
             for usage in self._usages:
                 usage.connections -= 1
+            self.broker.events.connection_closed(self)
             self.wake()
 
     def release(self) -> None:

@@ -82,12 +82,14 @@ def start_ok(connection: Connection, method: ConnectionStartOk) -> None:
     connection.client_properties = method.client_properties
     if method.mechanism.encode() not in MECHANISMS.split():
         raise HardError(COMMAND_INVALID, f"unknown authentication mechanism '{method.mechanism}'", 10, 11)
-    login = Login(connection, method.mechanism)
+    connection.auth_mechanism = method.mechanism
+    login = Login(connection)
     try:
         name, password = credentials(method.mechanism, method.response)
     except BadCredentials as error:
         login.done(None, str(error))
         return
+    login.name = name
     check_password(connection, name, password, login.done)
 
 
@@ -103,9 +105,9 @@ def check_password(
 class Login:
     """What follows from the check of a password that came with start-ok."""
 
-    def __init__(self, connection: Connection, mechanism: str) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection: Final = connection
-        self._mechanism: Final = mechanism
+        self.name = ""  # who they say they are
 
     def done(self, user: User | None, reason: str) -> None:
         """Go on to connection.tune, or close: with 403 if the client knows authentication_failure_close."""
@@ -114,14 +116,17 @@ class Login:
         if connection.state != EXPECT_START_OK:
             return  # it is gone
         if user is None:
-            log.warning("connection %s: %s login refused: %s", connection.name, self._mechanism, reason)
+            mechanism = connection.auth_mechanism
+            log.warning("connection %s: %s login refused: %s", connection.name, mechanism, reason)
+            connection.broker.events.login_refused(connection, self.name, reason)
             if connection.understands("authentication_failure_close"):
-                text = f"Login was refused using authentication mechanism {self._mechanism}. "
+                text = f"Login was refused using authentication mechanism {mechanism}. "
                 connection.fail(HardError(ACCESS_REFUSED, text + "For details see the broker logfile."))
             else:
                 connection.close_socket()
             return
         connection.user = user.name
+        connection.broker.events.logged_in(connection)
         connection.state = EXPECT_TUNE_OK
         connection.send_method(0, ConnectionTune(connection.broker.limits.channel_max, FRAME_MAX, HEARTBEAT))
         connection.go_on()
@@ -191,6 +196,7 @@ def open_vhost(connection: Connection, method: ConnectionOpen) -> None:
     check_vhost_access(connection, vhost)
     connection.begin_running(vhost)
     connection.send_method(0, ConnectionOpenOk())
+    connection.broker.events.connection_created(connection)
     log.info(
         "connection %s: user '%s' authenticated and granted access to vhost '%s'",
         connection.name,

@@ -13,6 +13,7 @@ from typing import Final
 
 from leveret.broker.broker import Broker
 from leveret.broker.erlang_terms import printed
+from leveret.broker.events import CLI_USER
 from leveret.broker.limits import OF_USERS, OF_VHOSTS, InvalidLimits, valid_limits
 from leveret.broker.policy import InvalidPolicy, make_policy
 from leveret.broker.users import User
@@ -63,7 +64,11 @@ class Changes:
         """Make a change; it is in effect and on the disk when this returns. Raises ChangeRefused, BadRequest."""
         loop = asyncio.get_running_loop()
         self._begin_tick()
-        vhost = self._commands[command](request)
+        acting = self._broker.events.act_as(CLI_USER)
+        try:
+            vhost = self._commands[command](request)
+        finally:
+            self._broker.events.act_as(acting)
         committed = asyncio.Event()
         self._broker.store.when_committed(committed.set)
         if vhost is not None:
@@ -125,6 +130,10 @@ class Changes:
     def _set_limits(self, vhost: VirtualHost, limits: dict[str, int]) -> None:
         vhost.usage.limits = limits
         self._broker.store.vhost_limits_set(vhost.name, limits)
+        if limits:
+            self._broker.events.vhost_limits_set(vhost.name, limits)
+        else:
+            self._broker.events.vhost_limits_cleared(vhost.name)
 
     def _set_user_limits(self, request: Mapping[str, object]) -> None:
         """Unlike those of a virtual host, the limits that are not named stay as they are."""
