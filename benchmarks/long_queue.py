@@ -31,7 +31,18 @@ class Broker:
     def __init__(self, folder: Path) -> None:
         self.peak_mb = 0.0
         begun = time.perf_counter()
-        command = [sys.executable, "-m", "leveret", "serve", "--port", "0", "--data-dir", str(folder)]
+        command = [
+            sys.executable,
+            "-m",
+            "leveret",
+            "serve",
+            "--port",
+            "0",
+            "--management-port",
+            "0",
+            "--data-dir",
+            str(folder),
+        ]
         self.process = subprocess.Popen(
             [*command, "--log-level", "error"], stdout=subprocess.PIPE, text=True, start_new_session=True
         )

@@ -93,7 +93,18 @@ def leveret_version() -> str:
 def leveret(folder: Path) -> Iterator[Broker]:
     """A Leveret of this interpreter's environment, with its default options but for the port and the folder."""
     log = folder / "leveret.log"
-    command = [sys.executable, "-m", "leveret", "serve", "--port", "0", "--data-dir", str(folder / "data")]
+    command = [
+        sys.executable,
+        "-m",
+        "leveret",
+        "serve",
+        "--port",
+        "0",
+        "--management-port",
+        "0",
+        "--data-dir",
+        str(folder / "data"),
+    ]
     begun = time.perf_counter()
     with log.open("w") as output:
         process = subprocess.Popen(

@@ -19,9 +19,17 @@ Frame: TypeAlias = MethodFrame | Header | Body
 
 
 class RawConnection:
-    """An open connection as guest; with `receive_buffer` the kernel keeps only about so many bytes that are unread."""
+    """An open connection; with `receive_buffer` the kernel keeps only about so many bytes that are unread."""
 
-    def __init__(self, port: int, receive_buffer: int | None = None) -> None:
+    def __init__(
+        self,
+        port: int,
+        receive_buffer: int | None = None,
+        user: str = "guest",
+        password: str = "guest",
+        vhost: str = "/",
+        properties: dict[str, object] | None = None,
+    ) -> None:
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         if receive_buffer is not None:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
@@ -31,12 +39,12 @@ class RawConnection:
         self.unread = b""
         self.socket.sendall(HEADER)
         assert isinstance(self.method(), Connection.Start)
-        self.send(
-            Connection.StartOk(client_properties={}, mechanism="PLAIN", response="\0guest\0guest", locale="en_US"), 0
-        )
+        response = f"\0{user}\0{password}"
+        start_ok = Connection.StartOk(properties or {}, "PLAIN", response, "en_US")
+        self.send(start_ok, 0)
         assert isinstance(self.method(), Connection.Tune)
         self.send(Connection.TuneOk(2047, FRAME_MAX, 0), 0)
-        assert isinstance(self.call(Connection.Open("/"), 0), Connection.OpenOk)
+        assert isinstance(self.call(Connection.Open(vhost), 0), Connection.OpenOk)
 
     def send(self, method: Method, channel: int = 1) -> None:
         self.socket.sendall(MethodFrame(channel, method).marshal())

@@ -512,6 +512,7 @@ def test_virtual_hosts(audience: Audience, broker: Broker) -> None:
     key, headers = heard[-1]
     assert (key, headers, list(headers)) == ("vhost.created", created, list(created))
     broker.vhosts["v"].firehose.switch(True)
+    broker.events.act_as(CLI_USER)
     broker.describe_vhost("v", "", [], "")
     [(key, headers)] = audience.heard()
     assert key == "vhost.updated"
@@ -530,6 +531,7 @@ def test_a_virtual_host_that_goes(audience: Audience, broker: Broker) -> None:
     broker.permissions.set("guest", "v", "", "", "")
     vhost.add_queue(vhost.new_queue("q", False, False, None, {}))
     audience.heard()
+    broker.events.act_as(CLI_USER)
     broker.delete_vhost("v")
     heard = audience.heard()
     assert heard[0] == ("permission.deleted", by_command(vhost="v", user="guest"))
@@ -618,8 +620,8 @@ def test_policies(audience: Audience, broker: Broker) -> None:
 
 
 def test_limits_of_virtual_hosts(audience: Audience, broker: Broker) -> None:
-    broker.events.vhost_limits_set("/", {"max-connections": 2, "max-queues": 5})
-    broker.events.vhost_limits_cleared("/")
+    broker.set_vhost_limits(broker.vhosts["/"], {"max-connections": 2, "max-queues": 5})
+    broker.set_vhost_limits(broker.vhosts["/"], {})
     assert audience.heard() == [
         (
             "parameter.set",
@@ -631,6 +633,35 @@ def test_limits_of_virtual_hosts(audience: Audience, broker: Broker) -> None:
         ("parameter.cleared", by_command(name="limits", component="vhost-limits", vhost="/")),
         ("vhost.limits.cleared", by_command(name="limits")),
     ]
+
+
+def test_parameters(audience: Audience, broker: Broker) -> None:
+    broker.add_vhost("v")
+    audience.heard()
+    broker.events.act_as(CLI_USER)
+    for _ in range(2):
+        broker.parameters.set("v", "shovel", "s", {"a": [1, None], "b": {}})
+    broker.parameters.set("v", "shovel", "t", True)
+    broker.parameters.clear("v", "shovel", "s")
+    broker.parameters.set_global("g", "text")
+    broker.parameters.clear_global("g")
+    of_s: dict[str, object] = {"name": "s", "component": "shovel", "vhost": "v"}
+    assert audience.heard() == [
+        ("parameter.set", by_command(value={"b": [], "a": [1, "null"]}, **of_s)),
+        ("parameter.set", by_command(value=True, **of_s | {"name": "t"})),
+        ("parameter.cleared", by_command(**of_s)),
+        ("parameter.set", by_command(value="text", name="g", component="global")),
+        ("parameter.cleared", by_command(name="g", component="global")),
+    ]
+    broker.delete_vhost("v")
+    assert ("parameter.cleared", acting("rmq-internal", **of_s | {"name": "t"})) in audience.heard()
+
+
+def test_who_did_it_is_forgotten_when_the_tick_ends(audience: Audience, broker: Broker) -> None:
+    broker.users.clear_password("guest")
+    assert audience.heard() == [("user.password.cleared", by_command(name="guest"))]
+    broker.users.clear_password("guest")
+    assert audience.heard() == [("user.password.cleared", acting("rmq-internal", name="guest"))]
 
 
 def test_alarms(audience: Audience, broker: Broker) -> None:

@@ -18,6 +18,8 @@ from pika.adapters.blocking_connection import BlockingChannel, BlockingConnectio
 from pika.exceptions import AMQPError
 from pika.spec import BasicProperties
 
+from tests.http.client import Api
+
 VARIABLE = (
     (re.compile(r"<[^<>]*@[^<>]*>"), "PID"),
     (re.compile(r"127\.0\.0\.1:\d+ -> 127\.0\.0\.1:\d+"), "CONNECTION"),
@@ -56,12 +58,17 @@ def steady(name: str, value: object) -> object:
     if isinstance(value, list):
         return [steady(name, element) for element in value]
     if isinstance(value, dict):
-        return {key: steady(key, element) for key, element in value.items() if not key.startswith(NEWER)}
+        return {worded(key): steady(key, element) for key, element in value.items() if not key.startswith(NEWER)}
     if isinstance(value, str):
-        for pattern, word in VARIABLE:
-            value = pattern.sub(word, value)
-        return value
+        return worded(value)
     return int(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def worded(text: str) -> str:
+    """A text with words in the place of what differs from run to run."""
+    for pattern, word in VARIABLE:
+        text = pattern.sub(word, text)
+    return text
 
 
 class Listener:
@@ -131,6 +138,43 @@ def life(url: str) -> None:
     for refused in ({"credentials": pika.PlainCredentials("guest", "wrong")}, {"virtual_host": "story.missing"}):
         with suppress(AMQPError):
             connect(url, **refused)
+    with connect(url) as connection:
+        connection.channel().exchange_declare(LAST, "direct")
+        connection.channel().exchange_delete(LAST)
+
+
+POLICY = {"pattern": "^a", "definition": {"max-length": 5}, "priority": 2, "apply-to": "queues"}
+OPERATIONS: tuple[tuple[str, str, object], ...] = (
+    ("PUT", "/vhosts/story", {"description": "it's", "tags": "a,b"}),
+    ("PUT", "/vhosts/story", {"description": "other", "tags": "c", "tracing": True}),
+    ("PUT", "/users/story", {"password": "x", "tags": "monitoring,management"}),
+    ("PUT", "/users/story", {"password": "y", "tags": "monitoring"}),
+    ("PUT", "/permissions/story/story", {"configure": "", "write": "a", "read": ".*"}),
+    ("PUT", "/topic-permissions/story/story", {"exchange": "amq.topic", "write": "a", "read": ".*"}),
+    ("DELETE", "/topic-permissions/story/story", None),
+    ("DELETE", "/permissions/story/story", None),
+    ("PUT", "/policies/story/p", POLICY),
+    ("PUT", "/operator-policies/story/o", POLICY),
+    ("DELETE", "/policies/story/p", None),
+    ("DELETE", "/operator-policies/story/o", None),
+    ("PUT", "/vhost-limits/story/max-queues", {"value": 5}),
+    ("PUT", "/user-limits/story/max-channels", {"value": 5}),
+    ("DELETE", "/user-limits/story/max-channels", None),
+    ("PUT", "/global-parameters/story", {"value": {"a": 1, "b": [True, 1.5, None]}}),
+    ("PUT", "/queues/story/q", {"durable": True, "arguments": {"x-expires": 100000}}),
+    ("PUT", "/exchanges/story/e", {"type": "fanout"}),
+    ("POST", "/bindings/story/e/e/q/q", {"routing_key": "k"}),
+    ("DELETE", "/exchanges/story/e", None),
+    ("DELETE", "/users/story", None),
+    ("DELETE", "/vhosts/story", None),
+)
+
+
+def operate(url: str, api: Api) -> None:
+    """Do what operators do, each act of which has an event of its own."""
+    for method, path, body in OPERATIONS:
+        reply = api.call(method, f"/api{path}", body, {"content-type": "application/json"})
+        assert reply.status in (201, 204), (method, path, reply)
     with connect(url) as connection:
         connection.channel().exchange_declare(LAST, "direct")
         connection.channel().exchange_delete(LAST)
@@ -209,11 +253,11 @@ def wait_for_one(channel: BlockingChannel, queue: str) -> BasicProperties:
             return properties
 
 
-def events_of_life(url: str) -> list[Heard]:
-    """The events of a life, from the first connection to the last exchange."""
+def events_of(acts: Callable[[], None], url: str) -> list[Heard]:
+    """The events of what is done, to the one of the last exchange."""
     with typed_headers():
         listener = Listener(url, "amq.rabbitmq.event")
-        life(url)
+        acts()
         heard = listener.listen(lambda event: event[0] == "exchange.deleted" and f"name: ('S', '{LAST}')" in event[2])
         listener.close()
     return heard

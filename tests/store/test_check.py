@@ -209,6 +209,9 @@ def test_what_a_killed_broker_left(folder: Path) -> None:
         "queues": 3,
         "bindings": 2,
         "policies": 0,
+        "users": 1,
+        "permissions": 1,
+        "topic_permissions": 0,
     }
     assert contents(found) == {"tasks": TASKS, "copies": COPIES, "empty": (0, 0)}
     assert [queue["lost"] for queue in found["queues"]] == [0, 0, 0]
@@ -222,7 +225,8 @@ def test_what_is_printed(folder: Path) -> None:
     printed = run(folder).stdout.splitlines()
     assert printed[:2] == [
         f"Data folder {folder}: format 1",
-        "Definitions: format 3, 1 virtual host, 1 exchange, 2 bindings, 0 policies, 3 queues, 2 of them with messages",
+        "Definitions: format 3, 1 virtual host, 1 exchange, 2 bindings, 0 policies, 1 user, 1 permission, "
+        "3 queues, 2 of them with messages",
     ]
     assert printed[2].startswith("Message log: 3 segments, ")
     assert printed[2].endswith(", 35 records")
@@ -538,12 +542,15 @@ def test_newer_definitions(folder: Path) -> None:
     assert refusal(folder) == f"{path} has format 9, made by a later version of Leveret; this one knows 3"
 
 
+SINCE_THE_THIRD_FORMAT = ("users", "permissions", "topic_permissions", "parameters", "global_parameters")
+
+
 def test_definitions_of_an_earlier_format_are_checked_as_they_are(folder: Path) -> None:
     path = folder / "definitions.sqlite"
     with sqlite3.connect(path) as database:
-        for table in ("policies", "vhost_limits", "user_limits", "users", "permissions", "topic_permissions"):
+        for table in ("policies", "vhost_limits", "user_limits", *SINCE_THE_THIRD_FORMAT):
             database.execute(f"DROP TABLE {table}")
-        for column in ("description", "tags", "default_queue_type"):
+        for column in ("description", "tags", "default_queue_type", "protected"):
             database.execute(f"ALTER TABLE vhosts DROP COLUMN {column}")
         database.execute("PRAGMA user_version = 1")
     database.close()

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from types import TracebackType
 
-READY = re.compile(r"ready amqp://(?:\[[^\]]+\]|[^:]+):(\d+)")
+READY = re.compile(r"ready amqp://(?:\[[^\]]+\]|[^:]+):(\d+)(?: http://(?:\[[^\]]+\]|[^:]+):(\d+))?")
 
 
 class ExternalBroker:
@@ -31,7 +31,9 @@ class BrokerProcess:
         self.data_dir = folder / "data"
         self.arguments = arguments
         self.port = 0
+        self.http_port = 0
         self.started_by: tuple[str, ...] = ()  # a program, with its arguments, that runs what follows
+        self.environment: dict[str, str] = {}  # variables that it has beside those of the tests
         self.log_path = folder / "broker.log"
         self.process: subprocess.Popen[str] | None = None
 
@@ -47,13 +49,14 @@ class BrokerProcess:
     def start(self) -> None:
         """Start the program and wait until it says that it serves; a second start takes the same port again."""
         command = [sys.executable, "-m", "leveret", "serve", "--port", str(self.port), "--data-dir", str(self.data_dir)]
+        command += ["--management-port", str(self.http_port)]
         with self.log_path.open("a") as log:
             self.process = subprocess.Popen(
                 [*self.started_by, *command, *self.arguments],
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                env=dict(os.environ),
+                env={**os.environ, **self.environment},
             )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
@@ -62,6 +65,7 @@ class BrokerProcess:
             self.process.wait(10)
             raise AssertionError(f"the broker did not start: {line!r} {self.log_path.read_text()}")
         self.port = int(found[1])
+        self.http_port = int(found[2] or 0)
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """End the process with a signal and return its exit status."""

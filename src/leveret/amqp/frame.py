@@ -116,3 +116,9 @@ def _frame_end(content: bytes, at: i64, frame_type: i64) -> i64:
     if length < 0 or end > size or content[end - 1] != FRAME_END:
         raise ValueError("not the frames of a content")
     return end
+
+
+def invalid_frame_end(data: bytes, at: i64, after: i64) -> str:
+    """RabbitMQ's text for a frame that doesn't end in the frame-end octet."""
+    frame = describe_frame(data[at], data[at + 7 : after])
+    return f"{frame}: {{invalid_frame_end_marker,{data[after]}}}"

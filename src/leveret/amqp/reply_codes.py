@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from mypy_extensions import i64
+
 from leveret.amqp.text import shortened
 
 REPLY_SUCCESS: Final = 200
@@ -108,3 +110,10 @@ class SoftError(AMQPError):
 
 class HardError(AMQPError):
     """An error that closes the connection."""
+
+
+def with_method(error: AMQPError, method: i64) -> AMQPError:
+    """Note which method an error came from, if it doesn't say so."""
+    if error.class_id == 0:
+        error.class_id, error.method_id = int(method >> 16), int(method & 0xFFFF)
+    return error

@@ -40,6 +40,7 @@ class BackingQueue:
         self.ready: Final[deque[Message]] = deque()
         self.head: i64 = priority << LEVEL_SHIFT
         self.next_position: i64 = self.head
+        self.first_position: i64 = self.head  # of what came in since the broker started
         self.redelivered_below: i64 = self.head  # positions that a broker before this one had delivered
         self.backlog: Backlog | None = None
         self.window_bytes: i64 = 0  # content in `ready`
@@ -50,7 +51,7 @@ class BackingQueue:
     def restore(self, backlog: Backlog, next_position: i64, redelivered: i64, octets: i64) -> None:
         """Take over the messages that the store kept, of which the first so many had been delivered."""
         count: i64 = backlog.count()
-        self.next_position = next_position
+        self.next_position = self.first_position = next_position
         self.head = next_position - count
         self.redelivered_below = self.marked_below = self.head + redelivered
         self.ready_bytes = octets

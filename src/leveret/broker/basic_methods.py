@@ -36,6 +36,7 @@ from leveret.amqp.reply_codes import (
 )
 from leveret.broker.channel import Channel
 from leveret.broker.consumer import Consumer, write_content
+from leveret.broker.consumer_timeout import timeout_of
 from leveret.broker.direct_reply_to import REPLY_TO, reply_address
 from leveret.broker.limits import check_consumer
 from leveret.broker.permissions import QUEUE, READ, check_access
@@ -46,6 +47,7 @@ from leveret.broker.queue_arguments import (
 )
 from leveret.broker.queue_methods import named_queue, queue_name
 from leveret.broker.settlement import REJECTED, REQUEUED, RETURNED
+from leveret.broker.traffic import Traffic
 
 
 def handle(channel: Channel, method: Method) -> None:
@@ -124,12 +126,17 @@ def get(channel: Channel, method: BasicGet) -> None:
         )
     taken = queue.fetch(method.no_ack)
     if taken is None:
+        count_get(channel.traffic, method.no_ack, False, False)
+        count_get(queue.traffic, method.no_ack, False, False)
         channel.send(BasicGetEmpty())
         return
     message, position, redelivered = taken
+    count_get(channel.traffic, method.no_ack, True, redelivered)
+    count_get(queue.traffic, method.no_ack, True, redelivered)
     tag = channel.deliver_got(message, queue, position, method.no_ack)
-    if queue.settings.consumer_timeout > 0 and not method.no_ack:
-        channel.watch_got(tag, queue.settings.consumer_timeout)
+    timeout = timeout_of(queue.settings, channel.connection.broker.limits)
+    if timeout > 0 and not method.no_ack:
+        channel.watch_got(tag, timeout)
     address = message.address
     channel.send(BasicGetOk(tag, redelivered, address.exchange, address.routing_key, queue.ready_count()))
     if redelivered:
@@ -137,6 +144,18 @@ def get(channel: Channel, method: BasicGet) -> None:
     write_content(channel, message)
     if vhost.firehose.on:
         vhost.firehose.delivered(channel, queue, message, redelivered)
+
+
+def count_get(traffic: Traffic, no_ack: bool, found: bool, redelivered: bool) -> None:
+    """Count a basic.get."""
+    if not found:
+        traffic.get_empty += 1
+    elif no_ack:
+        traffic.get_no_ack += 1
+    else:
+        traffic.get += 1
+    if redelivered:
+        traffic.redeliver += 1
 
 
 def consume(channel: Channel, method: BasicConsume) -> None:

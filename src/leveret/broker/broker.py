@@ -18,16 +18,18 @@ from leveret.amqp.field_table import Table, table_from_python
 from leveret.broker.alarms import Alarms
 from leveret.broker.channel import Channel
 from leveret.broker.connection import Connection
+from leveret.broker.defaults import Defaults
 from leveret.broker.durability import Store
-from leveret.broker.events import Events
+from leveret.broker.events import INTERNAL_USER, Events
 from leveret.broker.limits import NO_LIMIT, NodeLimits, Usage, reached
-from leveret.broker.login import FailedLogins, SlowWork
-from leveret.broker.passwords import SALT, SHA256, hashed
-from leveret.broker.permissions import EVERYTHING, Permission, Permissions
+from leveret.broker.login import FailedLogins, LoginAttempts, SlowWork
+from leveret.broker.parameters import CLUSTER_ID, ID_SIZE, Parameters, new_cluster_id
+from leveret.broker.permissions import Permissions
 from leveret.broker.queue import Queue
 from leveret.broker.redeclaring import STRICT
 from leveret.broker.timers import Timers
-from leveret.broker.users import Defaults, User, Users
+from leveret.broker.traffic import Churn, Traffic
+from leveret.broker.users import Users
 from leveret.broker.vhost import VirtualHost, check_default_queue_type
 
 log: Final = logging.getLogger("leveret.broker")
@@ -55,6 +57,10 @@ class NoSuchVirtualHost(Exception):
 
 class TooManyVirtualHosts(Exception):
     """The node may have no other virtual host; the text is RabbitMQ's."""
+
+
+class ProtectedVirtualHost(Exception):
+    """The virtual host of that name, which is the text, is protected from being deleted."""
 
 
 class Broker:
@@ -86,11 +92,15 @@ class Broker:
         self.events: Final = Events(self)
         self.users: Final = Users(self, loopback_users)
         self.permissions: Final = Permissions(self)
+        self.parameters: Final = Parameters(self)
         self.failed_logins: Final = FailedLogins()
+        self.login_attempts: Final = LoginAttempts()
         self.slow_work = SlowWork()
         self.limits: Final = NodeLimits() if limits is None else limits
         self.redeclare: Final = redeclare  # how strictly redeclares are compared
         self.usage: Final = Usage()
+        self.churn: Final = Churn()
+        self.former_traffic: Final = Traffic()  # of virtual hosts that were deleted
         self.touched: Final[list[Queue]] = []  # queues that may have something to deliver
         self.confirming: Final[list[Channel]] = []  # channels that owe confirms
         self.dirty: list[Connection] = []  # connections with output
@@ -98,17 +108,19 @@ class Broker:
         self.alarms: Final = Alarms()
         self.vhosts: Final[dict[str, VirtualHost]] = {}
         self.server_properties: Final = server_properties(version, node)
-        defaults = Defaults() if defaults is None else defaults
-        self.default_vhost: Final = defaults.vhost
-        self._begin_with(defaults)
+        self.defaults: Final = Defaults() if defaults is None else defaults
+        self._begin()
 
-    def _begin_with(self, defaults: Defaults) -> None:
+    def _begin(self) -> None:
         """Make what the store, if it keeps anything, has from its own beginning."""
-        self.vhosts[defaults.vhost] = self.new_vhost(defaults.vhost, DEFAULT_DESCRIPTION)
-        password_hash = hashed(defaults.password.encode(), self.random_octets(SALT))
-        self.users.restore([User(defaults.user, password_hash, SHA256, defaults.tags)])
-        everything = Permission(defaults.user, defaults.vhost, EVERYTHING, EVERYTHING, EVERYTHING)
-        self.permissions.restore([everything], [])
+        self.parameters.restore({}, {CLUSTER_ID: new_cluster_id(self.random_octets(ID_SIZE))})
+        if not self.defaults.made:
+            return
+        vhost = self.defaults.vhost
+        self.vhosts[vhost] = self.new_vhost(vhost, DEFAULT_DESCRIPTION)
+        users, permissions = self.defaults.first_users(self.random_octets)
+        self.users.restore(users)
+        self.permissions.restore(permissions, [])
 
     def connect(self, peer: str, local: str, from_loopback: bool) -> Connection:
         """A client connected. Addresses are `host:port`."""
@@ -126,21 +138,28 @@ class Broker:
         return vhost
 
     def new_vhost(
-        self, name: str, description: str = "", tags: Sequence[str] = (), default_queue_type: str = ""
+        self,
+        name: str,
+        description: str = "",
+        tags: Sequence[str] = (),
+        default_queue_type: str = "",
+        protected: bool = False,
     ) -> VirtualHost:
         """A virtual host that nobody knows of yet."""
-        vhost = VirtualHost(name, self.touched, self.store, self.timers, self.events)
+        vhost = VirtualHost(name, self.touched, self.store, self.timers, self.churn, self.events)
         vhost.description, vhost.tags, vhost.default_queue_type = description, list(tags), default_queue_type
-        if name == self.default_vhost:
+        vhost.protected = protected
+        if name == self.defaults.vhost:
             self.events.publish_in(vhost)
         return vhost
 
     def add_vhost(
         self, name: str, description: str = "", tags: Sequence[str] = (), default_queue_type: str = ""
     ) -> VirtualHost:
-        """A new virtual host, which nobody has permissions for; one of that name that is there stays as it is.
+        """A new virtual host; one of that name that is there stays as it is.
 
-        An empty default queue type is none. Raises TooManyVirtualHosts, InvalidQueueType.
+        Nobody has permissions for it but the default users whose pattern matches its name. An empty default queue type
+        is none. Raises TooManyVirtualHosts, InvalidQueueType.
         """
         check_default_queue_type(default_queue_type)
         existing = self.vhosts.get(name)
@@ -152,6 +171,11 @@ class Broker:
         vhost = self.vhosts[name] = self.new_vhost(name, description, tags, default_queue_type)
         self.store.vhost_set(vhost)
         self.events.vhost_created(vhost)
+        for default in self.defaults.users_of(name):
+            if self.users.find(default.name) is None:
+                user = default.user(self.random_octets)
+                self.users.put(user.name, user.password_hash, user.hashing_algorithm, user.tags)
+            self.permissions.set(default.name, name, default.configure, default.write, default.read)
         return vhost
 
     def describe_vhost(
@@ -160,6 +184,7 @@ class Broker:
         description: str | None = None,
         tags: Sequence[str] | None = None,
         default_queue_type: str | None = None,
+        protected: bool | None = None,
     ) -> VirtualHost:
         """Change what is said of a virtual host; None is no change. Raises NoSuchVirtualHost, InvalidQueueType."""
         vhost = self.vhost(name)
@@ -170,17 +195,35 @@ class Broker:
             vhost.description = description
         if tags is not None:
             vhost.tags = list(tags)
+        if protected is not None:
+            vhost.protected = protected
         self.store.vhost_set(vhost)
         self.events.vhost_updated(vhost)
         return vhost
 
+    def set_vhost_limits(self, vhost: VirtualHost, limits: dict[str, int]) -> None:
+        """These limits instead of those that a virtual host had."""
+        vhost.usage.limits = limits
+        self.store.vhost_limits_set(vhost.name, limits)
+        if limits:
+            self.events.vhost_limits_set(vhost.name, limits)
+        else:
+            self.events.vhost_limits_cleared(vhost.name)
+
     def delete_vhost(self, name: str) -> None:
-        """Delete a virtual host with everything in it, and close its connections. Raises NoSuchVirtualHost."""
+        """Delete a virtual host with everything in it, and close its connections.
+
+        Raises NoSuchVirtualHost, ProtectedVirtualHost.
+        """
         vhost = self.vhost(name)
+        if vhost.protected:
+            raise ProtectedVirtualHost(name)
         for connection in list(self.connections):
             if connection.vhost is vhost:
                 connection.force_close(f"vhost '{name}' is deleted")
+        vhost.traffic.pour_into(self.former_traffic, Traffic())
         self.permissions.forget_vhost(name)
+        self.parameters.forget_vhost(name)
         del self.vhosts[name]
         self.store.vhost_deleted(name, vhost.end())
         self.events.vhost_deleted(name, bool(vhost.usage.limits))
@@ -202,6 +245,7 @@ class Broker:
             except Exception:
                 log.exception("internal error in queue '%s'", queue.name)
         self.store.end_tick()
+        self.events.act_as(INTERNAL_USER)  # what came with requests is done
         confirming = self.confirming
         for channel in confirming:
             channel.flush_confirms()

@@ -20,6 +20,7 @@ from mypy_extensions import i64
 from leveret.amqp.frame import FRAME_OVERHEAD, content_frames, method_frame, split_content
 from leveret.amqp.methods import BasicCancel, BasicNack, ChannelClose, Method
 from leveret.amqp.reply_codes import PRECONDITION_FAILED, UNEXPECTED_FRAME, AMQPError, HardError, SoftError
+from leveret.broker import connection_log
 from leveret.broker.consumer import Consumer, Delivery
 from leveret.broker.consumer_timeout import GotTimeout
 from leveret.broker.message import BODY_SIZE_AT, Message
@@ -28,13 +29,13 @@ from leveret.broker.publishing import publish
 from leveret.broker.queue import Queue
 from leveret.broker.routing import Route, current_route
 from leveret.broker.settlement import ACKED, settle
+from leveret.broker.traffic import Traffic
 from leveret.broker.transaction import Transaction
 
 if TYPE_CHECKING:
     from leveret.broker.connection import Connection
 
 TIMED_OUT_KEPT: Final = 100_000  # tags of which a client may still be told nothing when it acknowledges them
-MAX_MESSAGE_SIZE: Final[i64] = 128 * 1024 * 1024  # RabbitMQ's limit until 4.0
 
 
 class Channel:
@@ -74,6 +75,13 @@ class Channel:
         self.confirmed_alone: Final[set[int]] = set()  # above confirmed_tag
         self._owes_confirms = False
         self.transaction: Transaction | None = None
+        # statistics
+        self.traffic: Final = Traffic()
+        self._poured: Final = Traffic()
+
+    def gather_traffic(self) -> None:
+        """Add to the virtual host's counters what came up here since the last time."""
+        self.traffic.pour_into(self.connection.vhost_opened().traffic, self._poured)
 
     def send(self, method: Method) -> None:
         """Write a method to the connection's output."""
@@ -98,11 +106,12 @@ class Channel:
                 UNEXPECTED_FRAME, f"expected content header for class 60, got one for class {class_id} instead"
             )
         size = read_i64_be(frame, BODY_SIZE_AT)
-        if size < 0 or size > MAX_MESSAGE_SIZE:
+        max_message_size = self.connection.broker.limits.max_message_size
+        if size < 0 or size > max_message_size:
             self.route = None
             raise SoftError(
                 PRECONDITION_FAILED,
-                f"message size {int(size) & 0xFFFFFFFFFFFFFFFF} is larger than configured max size {MAX_MESSAGE_SIZE}",
+                f"message size {int(size) & 0xFFFFFFFFFFFFFFFF} is larger than configured max size {max_message_size}",
                 60,
                 40,
             )
@@ -176,6 +185,7 @@ class Channel:
         elif not self.closing:
             for tag in self.loose_tags:
                 self._send_ack(tag, False)
+            self.traffic.confirm += len(self.loose_tags)
             self.confirmed_alone.update(self.loose_tags)
         self.loose_tags.clear()
 
@@ -187,12 +197,14 @@ class Channel:
         first = self.confirmed_tag + 1
         self.confirmed_tag = tag
         if not self.confirmed_alone:
+            self.traffic.confirm += count
             self._send_ack(tag, count > 1)
             return
         while first <= tag:
             if int(first) in self.confirmed_alone:
                 self.confirmed_alone.remove(int(first))
             else:
+                self.traffic.confirm += 1
                 self._send_ack(first, False)
             first += 1
 
@@ -209,6 +221,7 @@ class Channel:
         """Settle one delivery, or all up to a tag (0: all there are). SoftError 406 for a tag that isn't unacked."""
         if self.transaction is not None:
             for settled_tag, delivery in self.take_unacked(tag, multiple):
+                self.traffic.ack += 1
                 self.transaction.settle(settled_tag, delivery, ACKED)
             return
         unacked = self.unacked
@@ -220,6 +233,7 @@ class Channel:
                 delivery_or_none = unacked.get(int(at))
                 if delivery_or_none is not None:
                     del unacked[int(at)]
+                    self.traffic.ack += 1
                     delivery_or_none.queue.settle(delivery_or_none)
                 at += 1
             self.oldest = at
@@ -229,6 +243,7 @@ class Channel:
                 self._check_timed_out(tag)
                 return
             del unacked[int(tag)]
+            self.traffic.ack += 1
             delivery_or_none.queue.settle(delivery_or_none)
         if self.parked:
             self.unpark()
@@ -353,6 +368,7 @@ class Channel:
 
     def fail(self, error: AMQPError) -> None:
         """Close the channel for an error: channel.close goes out, and all that it held is released."""
+        connection_log.channel_failed(self.connection, int(self.number), error)
         self.flush_confirms()
         self.send(ChannelClose(error.code, error.text, error.class_id, error.method_id))
         self.release()
@@ -360,6 +376,7 @@ class Channel:
     def release(self) -> None:
         """Let go of consumers, unacked deliveries, an open transaction and half a message."""
         self.closing = True
+        self.gather_traffic()
         self.route = None
         self.content = None
         for tag in list(self.consumers):

@@ -5,10 +5,11 @@ texts).
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from leveret.amqp.frame import MIN_FRAME_MAX, PROTOCOL_HEADER
+from mypy_extensions import i64
+
+from leveret.amqp.frame import FRAME_OVERHEAD, MIN_FRAME_MAX, PROTOCOL_HEADER
 from leveret.amqp.methods import (
     ConnectionClose,
     ConnectionCloseOk,
@@ -23,6 +24,7 @@ from leveret.amqp.methods import (
     Method,
 )
 from leveret.amqp.reply_codes import ACCESS_REFUSED, CHANNEL_ERROR, COMMAND_INVALID, NOT_ALLOWED, HardError
+from leveret.broker import connection_log
 from leveret.broker.connection_state import (
     EXPECT_OPEN,
     EXPECT_START_OK,
@@ -40,8 +42,6 @@ if TYPE_CHECKING:
 log: Final = logging.getLogger("leveret.connection")
 
 ACCEPTED_HEADERS: Final = (PROTOCOL_HEADER, b"AMQP\x01\x01\x00\x09", b"AMQP\x01\x01\x09\x01")
-FRAME_MAX: Final = 131072
-HEARTBEAT: Final = 60  # seconds, suggested to clients
 
 
 def start(connection: Connection) -> None:
@@ -62,7 +62,7 @@ def handle(connection: Connection, method: Method) -> None:
     elif connection.state == EXPECT_OPEN and isinstance(method, ConnectionOpen):
         open_vhost(connection, method)
     elif connection.state == RUNNING and isinstance(method, ConnectionUpdateSecret):
-        check_password(connection, connection.user, method.new_secret, NewSecret(connection).done)
+        update_secret(connection)
     else:
         raise HardError(
             CHANNEL_ERROR, f"unexpected method {method.name} on channel 0", method.class_id, method.method_id
@@ -90,16 +90,9 @@ def start_ok(connection: Connection, method: ConnectionStartOk) -> None:
         login.done(None, str(error))
         return
     login.name = name
-    check_password(connection, name, password, login.done)
-
-
-def check_password(
-    connection: Connection, name: str, password: bytes, done: Callable[[User | None, str], None]
-) -> None:
-    """Have a password checked; until that is done nothing else that the client sends is handled."""
-    connection.waiting = True
+    connection.waiting = True  # nothing else that the client sends is handled before that is done
     host = connection.peer.rpartition(":")[0]
-    PasswordCheck(connection.broker, name, password, host, connection.from_loopback, done).begin()
+    PasswordCheck(connection.broker, name, password, host, connection.from_loopback, login.done).begin()
 
 
 class Login:
@@ -117,53 +110,42 @@ class Login:
             return  # it is gone
         if user is None:
             mechanism = connection.auth_mechanism
-            log.warning("connection %s: %s login refused: %s", connection.name, mechanism, reason)
+            connection_log.login_refused(connection, mechanism, reason)
             connection.broker.events.login_refused(connection, self.name, reason)
             if connection.understands("authentication_failure_close"):
                 text = f"Login was refused using authentication mechanism {mechanism}. "
-                connection.fail(HardError(ACCESS_REFUSED, text + "For details see the broker logfile."))
+                error = HardError(ACCESS_REFUSED, text + "For details see the broker logfile.")
+                connection.close(error.code, error.text)
             else:
                 connection.close_socket()
             return
         connection.user = user.name
         connection.broker.events.logged_in(connection)
         connection.state = EXPECT_TUNE_OK
-        connection.send_method(0, ConnectionTune(connection.broker.limits.channel_max, FRAME_MAX, HEARTBEAT))
+        limits = connection.broker.limits
+        connection.send_method(0, ConnectionTune(limits.channel_max, limits.frame_max, limits.heartbeat))
         connection.go_on()
 
 
-class NewSecret:
-    """What follows from the check of a password that came with update-secret."""
+def update_secret(connection: Connection) -> None:
+    """Take a new secret, and end what the user may not do any more: the connection (HardError 530), or consumers.
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection: Final = connection
-
-    def done(self, user: User | None, reason: str) -> None:
-        """Answer, and end what the user may not do any more: the connection, or consumers."""
-        connection = self._connection
-        connection.waiting = False
-        if connection.state != RUNNING:
-            return
-        if user is None:
-            log.warning("connection %s: new secret refused: %s", connection.name, reason)
-            connection.fail(HardError(NOT_ALLOWED, "New secret was refused by one of the backends", 10, 70))
-            return
-        try:
-            check_vhost_access(connection, connection.vhost_opened())
-        except HardError as error:
-            connection.fail(error)
-            return
-        for channel in connection.channels.values():
+    The secrets of our own users do not expire, so nothing is compared (RabbitMQ's rule for its internal users).
+    """
+    check_vhost_access(connection, connection.vhost_opened())
+    for channel in list(connection.channels.values()):
+        if not channel.closing:
             channel.cancel_forbidden()
-        connection.send_method(0, ConnectionUpdateSecretOk())
-        connection.go_on()
+    connection.send_method(0, ConnectionUpdateSecretOk())
 
 
 def tune_ok(connection: Connection, method: ConnectionTuneOk) -> None:
     """Agree on the limits: 0 asks for none, which is above ours. HardError 530 outside of what was offered."""
-    check_negotiated("frame_max", method.frame_max, MIN_FRAME_MAX, FRAME_MAX)
-    check_negotiated("channel_max", method.channel_max, 1, connection.broker.limits.channel_max)
-    connection.frame_max = method.frame_max
+    limits = connection.broker.limits
+    check_negotiated("frame_max", method.frame_max, MIN_FRAME_MAX, limits.frame_max)
+    check_negotiated("channel_max", method.channel_max, 1, limits.channel_max)
+    connection.frame_max = i64(method.frame_max)
+    connection.whole_content_max = i64(min(method.frame_max - FRAME_OVERHEAD, limits.max_message_size))
     connection.channel_max = method.channel_max
     connection.heartbeat = method.heartbeat
     connection.state = EXPECT_OPEN
@@ -197,12 +179,7 @@ def open_vhost(connection: Connection, method: ConnectionOpen) -> None:
     connection.begin_running(vhost)
     connection.send_method(0, ConnectionOpenOk())
     connection.broker.events.connection_created(connection)
-    log.info(
-        "connection %s: user '%s' authenticated and granted access to vhost '%s'",
-        connection.name,
-        connection.user,
-        vhost.name,
-    )
+    connection_log.authenticated(connection)
 
 
 def check_vhost_access(connection: Connection, vhost: VirtualHost) -> None:

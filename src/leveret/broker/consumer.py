@@ -111,6 +111,8 @@ class Consumer:
             if self.timeout != NONE:
                 self.acknowledgement_timeout.note(tag)
         if redelivered:
+            self.queue.traffic.redeliver += 1
+            channel.traffic.redeliver += 1
             message = self.queue.as_redelivered(message, position, self.no_ack)
         address = message.address
         if address.size != self._head_for:

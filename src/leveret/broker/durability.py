@@ -165,6 +165,18 @@ class Store:
     def user_limits_set(self, user: str, limits: dict[str, int]) -> None:
         """The limits of a user are these from now on."""
 
+    def parameter_set(self, vhost: str, component: str, name: str, value: object) -> None:
+        """A parameter of a virtual host has this value from now on, which is JSON."""
+
+    def parameter_cleared(self, vhost: str, component: str, name: str) -> None:
+        """A parameter of a virtual host was removed."""
+
+    def global_parameter_set(self, name: str, value: object) -> None:
+        """A global parameter has this value from now on, which is JSON."""
+
+    def global_parameter_cleared(self, name: str) -> None:
+        """A global parameter was removed."""
+
     def when_committed(self, callback: Callable[[], None]) -> None:
         """Call back when all changes made so far are committed; at once if there are none to wait for."""
         callback()

@@ -47,6 +47,7 @@ ACTING_USER: Final = "user_who_performed_action"
 PROTOCOL: Final = "{0,9,1}"
 VHOST_LIMITS: Final = "vhost-limits"
 OPERATOR_POLICY: Final = "operator_policy"
+GLOBAL: Final = "global"  # the component of global parameters
 
 Fields = list[tuple[str, object]]
 
@@ -65,7 +66,7 @@ class Events:
         self._messages = OwnMessages(vhost, exchange)
 
     def act_as(self, user: str) -> str:
-        """Whose request is being done from now on; gives who it was before.
+        """Whose request is being done until the tick ends; gives who it was before.
 
         An AMQP client's is its user, a command's CLI_USER; INTERNAL_USER is said whenever there is none.
         """
@@ -105,8 +106,8 @@ class Events:
             self._publish("connection.created", [(ACTING_USER, connection.user), *self._described(connection)])
 
     def connection_closed(self, connection: Connection) -> None:
-        """A connection is gone, also one that never opened a virtual host."""
-        if self.wanted():
+        """A connection goes, also one that never opened a virtual host; but not if it stands in no list."""
+        if self.wanted() and connection in self._broker.connections:
             fields: Fields = [
                 ("client_properties", printed_table(connection.client_properties)),
                 ("node", self._broker.node),
@@ -158,7 +159,7 @@ class Events:
 
     def channel_closed(self, channel: Channel) -> None:
         """A channel has let go of everything."""
-        if self.wanted():
+        if self.wanted() and channel.connection in self._broker.connections:
             fields: Fields = [(ACTING_USER, channel.connection.user), ("pid", channel_pid(self._broker, channel))]
             self._publish("channel.closed", fields)
 
@@ -394,23 +395,17 @@ class Events:
             key = "operator.policy.cleared" if operator else "policy.cleared"
             self._publish(key, [(ACTING_USER, self._acting), ("vhost", vhost), ("name", name)])
 
-    def parameter_set(self, component: str, vhost: str, name: str, value: object) -> None:
-        """A runtime parameter has this value now, which is one of JSON."""
+    def parameter_set(self, component: str, vhost: str | None, name: str, value: object) -> None:
+        """A runtime parameter, which is a global one without a virtual host, has this value of JSON now."""
         if self.wanted():
-            fields: Fields = [
-                (ACTING_USER, self._acting),
-                ("value", value),
-                ("name", name),
-                ("component", component),
-                ("vhost", vhost),
-            ]
-            self._publish("parameter.set", fields)
+            fields: Fields = [(ACTING_USER, self._acting), ("value", value), ("name", name), ("component", component)]
+            self._publish("parameter.set", fields if vhost is None else [*fields, ("vhost", vhost)])
 
-    def parameter_cleared(self, component: str, vhost: str, name: str) -> None:
-        """A runtime parameter is gone."""
+    def parameter_cleared(self, component: str, vhost: str | None, name: str) -> None:
+        """A runtime parameter, which was a global one without a virtual host, is gone."""
         if self.wanted():
-            fields: Fields = [(ACTING_USER, self._acting), ("name", name), ("component", component), ("vhost", vhost)]
-            self._publish("parameter.cleared", fields)
+            fields: Fields = [(ACTING_USER, self._acting), ("name", name), ("component", component)]
+            self._publish("parameter.cleared", fields if vhost is None else [*fields, ("vhost", vhost)])
 
     def vhost_limits_set(self, vhost: str, limits: dict[str, int]) -> None:
         """A virtual host has these limits now, which are a parameter too."""

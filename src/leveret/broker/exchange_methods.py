@@ -55,8 +55,6 @@ def handle(channel: Channel, method: Method) -> None:
         if not method.nowait:
             channel.send(ExchangeDeleteOk())
     elif isinstance(method, ExchangeBind):
-        check_not_default(method.destination)
-        check_not_default(method.source)
         check_binding(channel.connection, EXCHANGE, method.destination, method.source, method.routing_key)
         destination = exchange_to_bind(vhost, method.destination)
         source = exchange_to_bind(vhost, method.source)
@@ -64,8 +62,6 @@ def handle(channel: Channel, method: Method) -> None:
         if not method.nowait:
             channel.send(ExchangeBindOk())
     elif isinstance(method, ExchangeUnbind):
-        check_not_default(method.destination)
-        check_not_default(method.source)
         check_binding(channel.connection, EXCHANGE, method.destination, method.source, method.routing_key)
         unbind(vhost, method.source, vhost.exchanges.get(method.destination), method.routing_key, method.arguments)
         if not method.nowait:
@@ -151,8 +147,14 @@ def exchange_to_bind(vhost: VirtualHost, name: str) -> Exchange:
 
 
 def check_binding(connection: Connection, kind: str, destination: str, source: str, routing_key: str) -> None:
-    """SoftError 403 unless the user may write to the destination, and read from the source with that key."""
+    """SoftError 403 unless the user may write to the destination, and read from the source with that key.
+
+    The default exchange is neither, for nobody.
+    """
     check_access(connection, WRITE, kind, destination)
+    if kind == EXCHANGE:
+        check_not_default(destination)
+    check_not_default(source)
     check_access(connection, READ, EXCHANGE, source)
     exchange = connection.vhost_opened().exchanges.get(source)
     if exchange is not None:

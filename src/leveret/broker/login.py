@@ -14,6 +14,8 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from mypy_extensions import mypyc_attr
+
 from leveret.amqp.field_table import decode_table
 from leveret.amqp.reply_codes import AMQPError
 from leveret.broker.users import Secret
@@ -25,9 +27,16 @@ if TYPE_CHECKING:
 log: Final = logging.getLogger("leveret.connection")
 
 MECHANISMS: Final = b"PLAIN AMQPLAIN"
+AMQP: Final = "amqp091"  # as RabbitMQ calls it where it counts logins
+HTTP: Final = "http"
+PROTOCOLS: Final = (AMQP, HTTP)
 FREE_FAILURES: Final = 3  # as many as somebody who mistypes a password may need
 FIRST_DELAY: Final = 0.25  # seconds before the attempt behind those; doubled by each further failure
 LONGEST_DELAY: Final = 4.0  # seconds; well below the handshake timeout
+BLANK_PASSWORD: Final = (  # RabbitMQ's words, as far as they are true here
+    " attempted to log in with a blank password, which is prohibited by the internal authN backend. "
+    "Change the password for the user to be non-blank."
+)
 FORGOTTEN_AFTER: Final = 60.0  # seconds without a failure
 FAILURES_KEPT: Final = 10_000  # names and addresses, so that strangers can't fill the memory
 
@@ -97,6 +106,20 @@ class FailedLogins:
         self._failures.pop((name, address), None)
 
 
+class LoginAttempts:
+    """How many passwords were right and wrong, by protocol."""
+
+    def __init__(self) -> None:
+        self.succeeded: Final[dict[str, int]] = {}
+        self.failed: Final[dict[str, int]] = {}
+        self.forget()
+
+    def forget(self) -> None:
+        """Count from zero."""
+        for protocol in PROTOCOLS:
+            self.succeeded[protocol] = self.failed[protocol] = 0
+
+
 class PasswordCheck:
     """One password that is to be checked, and what follows from that."""
 
@@ -108,6 +131,7 @@ class PasswordCheck:
         address: str,
         from_loopback: bool,
         done: Callable[[User | None, str], None],
+        protocol: str = AMQP,
     ) -> None:
         """`address` is where it comes from, without a port; `done` is given the user, or why they are refused."""
         self._broker: Final = broker
@@ -116,6 +140,7 @@ class PasswordCheck:
         self._address: Final = address
         self._from_loopback: Final = from_loopback
         self._done: Final = done
+        self._protocol: Final = protocol
         self._secret: Secret | None = None
         self._right = False
 
@@ -147,9 +172,12 @@ class PasswordCheck:
         user = broker.users.find(self._name)
         secret = self._secret
         if not self._right or user is None or secret is None or user.password_hash != secret.password_hash:
+            broker.login_attempts.failed[self._protocol] += 1
             broker.failed_logins.failed(self._name, self._address, broker.timers.now)
-            self._done(None, f"user '{self._name}' - invalid credentials")
+            blank = BLANK_PASSWORD if self._password == b"" else " - invalid credentials"
+            self._done(None, f"user '{self._name}'{blank}")
             return
+        broker.login_attempts.succeeded[self._protocol] += 1
         broker.failed_logins.succeeded(self._name, self._address)
         if self._name in broker.users.loopback_only and not self._from_loopback:
             self._done(None, f"user '{self._name}' can only connect via localhost")
@@ -157,6 +185,7 @@ class PasswordCheck:
             self._done(user, "")
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class SlowWork:
     """Does what takes long: here at once; a server does it in a thread."""
 

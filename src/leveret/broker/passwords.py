@@ -39,14 +39,16 @@ def algorithm_named(name: str) -> str:
 
 
 def check_hash(password_hash: str, algorithm: str) -> None:
-    """InvalidHash if no password could ever match it."""
+    """InvalidHash if no password could ever match it, but for the empty one, which is meant so."""
+    if algorithm != BCRYPT and algorithm not in DIGESTS:
+        raise InvalidHash(f"unknown hashing algorithm '{algorithm}'")
     if password_hash == NO_PASSWORD:
         return
     if algorithm == BCRYPT:
         if not password_hash.startswith("$2"):
             raise InvalidHash("not a bcrypt hash")
         if bcrypt() is None:
-            raise InvalidHash("bcrypt hashes need the Python package bcrypt")
+            raise InvalidHash("bcrypt hashes need the Python package bcrypt: pip install leveret[bcrypt]")
         return
     size = SALT + hashlib.new(DIGESTS[algorithm], usedforsecurity=False).digest_size
     if len(octets_of(password_hash)) != size:

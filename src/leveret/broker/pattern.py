@@ -21,8 +21,9 @@ PCRE_TEXTS: Final = {
 class InvalidPattern(Exception):
     """What is no regular expression: why, in PCRE's words where it is one of the usual, and at which character."""
 
-    def __init__(self, text: str, offset: int) -> None:
+    def __init__(self, text: str, offset: int, pattern: str = "") -> None:
         super().__init__(text)
+        self.pattern: Final = pattern
         self.text: Final = text
         self.offset: Final = offset
 
@@ -51,6 +52,6 @@ def compiled(text: str) -> Any:
     try:
         return regex.compile(text, regex.ASCII)
     except regex.error as error:
-        raise InvalidPattern(PCRE_TEXTS.get(error.msg, error.msg), error.pos or 0) from None
+        raise InvalidPattern(PCRE_TEXTS.get(error.msg, error.msg), error.pos or 0, text) from None
     except (OverflowError, RecursionError) as error:
-        raise InvalidPattern(str(error), 0) from None
+        raise InvalidPattern(str(error), 0, text) from None

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from leveret.amqp.reply_codes import ACCESS_REFUSED, SoftError
-from leveret.broker.pattern import Pattern
+from leveret.broker.pattern import InvalidPattern, Pattern
 
 if TYPE_CHECKING:
     from leveret.broker.broker import Broker
@@ -61,7 +61,10 @@ class NamePattern:
         if self.text == "":
             return name == ""
         if self._pattern is None:
-            self._pattern = Pattern(self.text)
+            try:
+                self._pattern = Pattern(self.text)
+            except InvalidPattern:  # the library took it once; nobody may do more than was meant
+                return False
         return self._pattern.matches(name)
 
 
@@ -241,6 +244,6 @@ def check_topic(connection: Connection, operation: int, exchange: Exchange, rout
         return
     raise SoftError(
         ACCESS_REFUSED,
-        f"{OPERATIONS[operation]} access to topic '{routing_key}' in exchange topic '{exchange.name}' "
+        f"{OPERATIONS[operation]} access to topic '{routing_key}' in exchange '{exchange.name}' "
         f"in vhost '{vhost}' refused for user '{connection.user}'",
     )

@@ -18,6 +18,7 @@ from leveret.broker.pattern import InvalidPattern, Pattern
 from leveret.broker.policy_definition import (
     InvalidPolicyDefinition,
     effective_definition,
+    unknown_settings,
     validate_operator_policy_definition,
     validate_policy_definition,
 )
@@ -80,11 +81,20 @@ class Policy:
 
 
 def make_policy(
-    name: str, pattern: str, apply_to: str, definition: dict[str, object], priority: int, operator: bool
+    name: str,
+    pattern: str,
+    apply_to: str,
+    definition: dict[str, object],
+    priority: int,
+    operator: bool,
+    tolerant: bool = False,
 ) -> Policy:
-    """A policy, or an operator policy, from what somebody asks for. Raises InvalidPolicy."""
+    """A policy, or an operator policy, from what somebody asks for. Raises InvalidPolicy.
+
+    A tolerant one, which comes in from elsewhere, may have settings that nobody knows. They have no effect.
+    """
     errors: list[str] = []
-    valid = valid_definition(definition, operator, errors)
+    valid = valid_definition(definition, operator, tolerant, errors)
     if apply_to not in APPLY_TO:
         errors.append(
             f"apply-to '{apply_to}' unrecognised; should be one of: 'queues', 'classic_queues',  'quorum_queues', "
@@ -102,13 +112,19 @@ def make_policy(
     return policy
 
 
-def valid_definition(definition: dict[str, object], operator: bool, errors: list[str]) -> dict[str, str | int]:
-    """The definition with nothing in it that isn't checked; what is wrong is added to `errors`."""
+def valid_definition(
+    definition: dict[str, object], operator: bool, tolerant: bool, errors: list[str]
+) -> dict[str, str | int]:
+    """The definition with nothing in it that isn't checked, or unknown; what is wrong is added to `errors`."""
+    unknown = unknown_settings(definition) if tolerant else []
+    checked = {key: value for key, value in definition.items() if key not in unknown}
     try:
-        if operator:
-            validate_operator_policy_definition(definition)
+        if unknown and not checked:
+            pass  # RabbitMQ refuses a definition that is empty, but this one is not
+        elif operator:
+            validate_operator_policy_definition(checked)
         else:
-            validate_policy_definition(definition)
+            validate_policy_definition(checked)
     except InvalidPolicyDefinition as error:
         errors.append(str(error))
     return {key: value for key, value in sorted(definition.items()) if isinstance(value, str | int)}

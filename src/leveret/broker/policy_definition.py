@@ -180,6 +180,11 @@ def validate_operator_policy_definition(definition: Mapping[str, object]) -> Non
     validate(definition, OPERATOR_RULES)
 
 
+def unknown_settings(definition: Mapping[str, object]) -> list[str]:
+    """The keys that RabbitMQ 4 doesn't know either: of its former mirrored queues, or of a plugin."""
+    return sorted(name for name in definition if name not in POLICY_RULES)
+
+
 def validate(definition: Mapping[str, object], rules: Mapping[str, Rule]) -> None:
     """Check the known keys in alphabetical order, then that there are no others, as RabbitMQ does."""
     if not definition:

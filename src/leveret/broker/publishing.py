@@ -66,6 +66,7 @@ def publish(channel: Channel, route: Route, content: bytes) -> None:
     connection = channel.connection
     time_ms = connection.broker.timers.time_ms
     message = Message(route.address, content, connection.frame_max, persistent, time_ms, NEVER)
+    count_publish(channel, route, route.queues)
     if channel.transaction is None:
         take_in(channel, message, route.queues, route.mandatory)
     else:
@@ -103,6 +104,7 @@ def publish_with_properties(channel: Channel, route: Route, content: bytes, flag
         queues = vhost.route(route.exchange, keys, properties, message, admissions)[0]
         if vhost.firehose.on:
             vhost.firehose.published(channel, message, keys, queues)
+    count_publish(channel, route, queues)
     if channel.transaction is not None:
         keys = keys or [address.routing_key]
         channel.transaction.publish(for_commit(message, queues, keys, route.mandatory, admissions))
@@ -122,6 +124,13 @@ def for_commit(
     if message.address.exchange == "" and not delay_queues:
         names.update(dict.fromkeys(keys))
     return Publication(message, list(names), delay_queues, mandatory, admissions)
+
+
+def count_publish(channel: Channel, route: Route, queues: list[Queue]) -> None:
+    """Count a message that was published, and its ways out of the exchange."""
+    channel.traffic.publish += 1
+    route.exchange.publish_in += 1
+    route.exchange.publish_out += len(queues)
 
 
 def take_in(channel: Channel, message: Message, queues: list[Queue], mandatory: bool) -> bool:
@@ -145,6 +154,8 @@ def take_in(channel: Channel, message: Message, queues: list[Queue], mandatory: 
         return not refused
     if mandatory:
         return_message(channel, message)
+    else:
+        channel.traffic.drop_unroutable += 1
     return False
 
 
@@ -231,6 +242,7 @@ def rewritten(channel: Channel, content: bytes, properties: BasicProperties) -> 
 
 def return_message(channel: Channel, message: Message) -> None:
     """Send a mandatory message back that went to no queue (basic.return 312)."""
+    channel.traffic.return_unroutable += 1
     address = message.address
     channel.send(BasicReturn(NO_ROUTE, "NO_ROUTE", address.exchange, address.routing_key))
     write_content(channel, message)

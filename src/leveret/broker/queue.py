@@ -27,6 +27,7 @@ from leveret.broker.expiry import HeadTimer, UnusedTimer
 from leveret.broker.message import NEVER, Message, priority_of
 from leveret.broker.queue_settings import DISABLED, NONE, REJECT_PUBLISH_DLX, QueueSettings, effective_settings
 from leveret.broker.rotation import ConsumerRotation
+from leveret.broker.traffic import Traffic, count_deliveries
 
 if TYPE_CHECKING:
     from leveret.broker.connection import Connection
@@ -74,6 +75,7 @@ class Queue(Destination):
         self.counts: DeliveryCounts | None = None
         self.retries: DelayedRetries | None = None
         self.identifiers: Final = queue_identifiers(arguments)  # of what it has, if duplicates are to be dropped
+        self.traffic: Final = Traffic()
         self.unacked: i64 = 0
         self.unacked_bytes: i64 = 0
         self.consumers: Final[dict[Consumer, None]] = {}
@@ -151,6 +153,10 @@ class Queue(Destination):
                 octets += level.ready_bytes
         return octets
 
+    def published(self) -> int:
+        """Messages that came in since the queue was made, or the broker started."""
+        return int(sum([level.next_position - level.first_position for level in self.levels]))
+
     # messages in
 
     def enqueue(self, message: Message) -> bool:
@@ -225,6 +231,7 @@ class Queue(Destination):
     def settle(self, delivery: Delivery) -> None:
         """An unacked delivery is acknowledged."""
         self._take_back(delivery)
+        self.traffic.ack += 1
         if self.counts is not None:
             self.counts.forget(delivery.position)
         if self.identifiers is not None:
@@ -480,12 +487,14 @@ class Queue(Destination):
         count: i64 = len(backing.ready) + len(backing.returned)
         if room < count:
             count = room
+        most = count
         no_ack = consumer.no_ack
         while count > 0 and connection.pending_output() < OUTPUT_LIMIT:
             count -= 1
             message, position, redelivered = backing.take()
             self.hand_out(message, position, no_ack)
             consumer.send(message, position, redelivered)
+        count_deliveries(self.traffic, consumer.channel.traffic, no_ack, most - count)
         connection.wake()
 
     # what has to go

@@ -29,7 +29,7 @@ from leveret.amqp.reply_codes import (
 )
 from leveret.broker.channel import Channel
 from leveret.broker.direct_reply_to import REPLY_TO
-from leveret.broker.exchange_methods import bind, check_binding, check_not_default, exchange_to_bind, unbind
+from leveret.broker.exchange_methods import bind, check_binding, exchange_to_bind, unbind
 from leveret.broker.limits import check_queue
 from leveret.broker.permissions import CONFIGURE, EXCHANGE, QUEUE, READ, WRITE, check_access, check_any_access
 from leveret.broker.queue import Queue
@@ -52,7 +52,6 @@ def handle(channel: Channel, method: Method) -> None:
         declare(channel, vhost, method)
     elif isinstance(method, QueueBind):
         name = queue_name(channel, method.queue)
-        check_not_default(method.exchange)
         key = binding_key(method.queue, method.routing_key, name)
         check_binding(channel.connection, QUEUE, name, method.exchange, key)
         source = exchange_to_bind(vhost, method.exchange)  # of two that are missing, RabbitMQ names the exchange
@@ -80,7 +79,6 @@ def handle(channel: Channel, method: Method) -> None:
 def unbind_queue(channel: Channel, vhost: VirtualHost, method: QueueUnbind) -> None:
     """Remove a binding of a queue; a missing one is fine, and so is a missing queue or exchange."""
     name = queue_name(channel, method.queue)
-    check_not_default(method.exchange)
     key = binding_key(method.queue, method.routing_key, name)
     check_binding(channel.connection, QUEUE, name, method.exchange, key)
     if name in vhost.queues or name.startswith(REPLY_TO):
@@ -126,7 +124,8 @@ def declare(channel: Channel, vhost: VirtualHost, method: QueueDeclare) -> None:
         queue.redeclared()
     else:
         existing = vhost.queues.get(name) if name else None
-        add_default_type(vhost, method)
+        add_default_type(vhost, channel.connection.broker.defaults.queue_type, method)
+        vhost.churn.queue_declared += 1
         if existing is None:
             queue = create(channel, vhost, name, method)
         else:
@@ -163,15 +162,15 @@ def create(channel: Channel, vhost: VirtualHost, name: str, method: QueueDeclare
         random = connection.broker.random_octets(16)
         name = "amq.gen-" + base64.urlsafe_b64encode(random).decode().rstrip("=")
     check_access(connection, CONFIGURE, QUEUE, name)
+    check_queue(name, vhost, connection.broker)
+    dead_letter_exchange = method.arguments.get("x-dead-letter-exchange")
+    if dead_letter_exchange is not None and dead_letter_exchange.kind == "S":
+        check_access(connection, READ, QUEUE, name)
+        check_access(connection, WRITE, EXCHANGE, str(dead_letter_exchange.value))
     what = f"queue '{name}' in vhost '{vhost.name}'"
     check_queue_arguments(method.arguments, what)
     if quorum:
         check_quorum_properties(method.durable, method.exclusive, method.auto_delete, what)
-    check_queue(name, vhost, connection.broker)
-    dead_letter_exchange = method.arguments.get("x-dead-letter-exchange")
-    if dead_letter_exchange is not None:
-        check_access(connection, READ, QUEUE, name)
-        check_access(connection, WRITE, EXCHANGE, str(dead_letter_exchange.value))
     owner = connection if method.exclusive else None
     queue = vhost.new_queue(name, method.durable and owner is None, method.auto_delete, owner, method.arguments)
     vhost.add_queue(queue)
@@ -180,9 +179,12 @@ def create(channel: Channel, vhost: VirtualHost, name: str, method: QueueDeclare
     return queue
 
 
-def add_default_type(vhost: VirtualHost, method: QueueDeclare) -> None:
-    """A declaration without a type is given the virtual host's default type, if it can have that (RabbitMQ's rule)."""
-    default = vhost.default_queue_type
+def add_default_type(vhost: VirtualHost, node_default: str, method: QueueDeclare) -> None:
+    """A declaration without a type is given the default type, if it can have that (RabbitMQ's rule).
+
+    That is the virtual host's, or else the node's.
+    """
+    default = vhost.default_queue_type or node_default
     if default == "" or "x-queue-type" in method.arguments:
         return
     if default == QUORUM and (not method.durable or method.exclusive or method.auto_delete):

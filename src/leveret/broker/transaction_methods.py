@@ -68,6 +68,8 @@ def commit(channel: Channel) -> None:
                 withdraw(publication.admissions)
                 if publication.mandatory:
                     return_message(channel, publication.message)
+                else:
+                    channel.traffic.drop_unroutable += 1
         for settlement in transaction.settlements:
             settle(settlement.delivery, settlement.outcome)
     finally:

@@ -35,18 +35,6 @@ class UserExists(Exception):
     """There is a user of that name already, which is the text."""
 
 
-class Defaults:
-    """The virtual host and the user that a new broker begins with; the user may do everything there."""
-
-    def __init__(
-        self, user: str = "guest", password: str = "guest", vhost: str = "/", tags: Sequence[str] = (ADMINISTRATOR,)
-    ) -> None:
-        self.user: Final = user
-        self.password: Final = password
-        self.vhost: Final = vhost
-        self.tags: Final = list(tags)
-
-
 class User:
     """A user. The hash is empty for one who can't log in with a password; `usage` has what is open, and the limits."""
 

@@ -6,6 +6,7 @@ in and forgets it when they differ.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
@@ -31,10 +32,13 @@ from leveret.broker.policy import Policies
 from leveret.broker.queue import Queue
 from leveret.broker.queue_arguments import CLASSIC, QUORUM
 from leveret.broker.timers import Timers
+from leveret.broker.traffic import Churn, Octets, Traffic
 
 if TYPE_CHECKING:
     from leveret.broker.connection import Connection
     from leveret.broker.events import Events
+
+log: Final = logging.getLogger("leveret.queue")
 
 PREDECLARED: Final = (
     ("amq.direct", "direct", False),
@@ -54,17 +58,23 @@ class InvalidQueueType(Exception):
 class VirtualHost:
     """The namespace that a connection opens."""
 
-    def __init__(self, name: str, touched: list[Queue], store: Store, timers: Timers, events: Events) -> None:
+    def __init__(
+        self, name: str, touched: list[Queue], store: Store, timers: Timers, churn: Churn, events: Events
+    ) -> None:
         self.name: Final = name
         self.description = ""
         self.tags: list[str] = []
         self.default_queue_type = ""  # of queues whose declaration names none; if it is empty they are classic
+        self.protected = False  # from being deleted
         self.touched: Final = touched
         self.store: Final = store
         self.timers: Final = timers
         self.events: Final = events
         self.policies: Final = Policies(name, store, events)
         self.usage: Final = Usage()
+        self.churn: Final = churn  # the broker's
+        self.traffic: Final = Traffic()  # as far as it was gathered from the channels
+        self.octets: Final = Octets()  # as far as they were gathered from the connections
         self.dead_letters: Final = DeadLetters(self)
         self.queues: Final[dict[str, Queue]] = {}
         self.exchanges: Final[dict[str, Exchange]] = {}
@@ -113,6 +123,7 @@ class VirtualHost:
         self.policies.apply_to_exchange(exchange)
         self.exchanges[exchange.name] = exchange
         self.epoch += 1
+        log.debug("exchange '%s' of type %s added to vhost '%s'", exchange.name, exchange.type_name, self.name)
         if exchange.durable:
             self.store.exchange_added(self.name, exchange)
         self.events.exchange_created(self, exchange)
@@ -136,7 +147,9 @@ class VirtualHost:
         """A new queue, of a name that is free."""
         self.policies.apply_to_queue(queue)
         self.queues[queue.name] = queue
+        self.churn.queue_created += 1
         self.epoch += 1
+        log.debug("queue '%s' added to vhost '%s'", queue.name, self.name)
         if queue.durable:
             self.store.queue_added(self.name, queue)
         self.events.queue_created(queue)
@@ -201,6 +214,7 @@ class VirtualHost:
         """Delete an exchange with all bindings from it; gives those to it, which are still to be removed."""
         exchange.deleted = True
         self.epoch += 1
+        log.debug("exchange '%s' deleted from vhost '%s'", exchange.name, self.name)
         del self.exchanges[exchange.name]
         if exchange.durable:
             self.store.exchange_deleted(self.name, exchange)
@@ -218,8 +232,10 @@ class VirtualHost:
         queue.catch_up()
         count = queue.ready_count()
         queue.end()
+        self.churn.queue_deleted += 1
         self.epoch += 1
         del self.queues[queue.name]
+        log.debug("queue '%s' deleted from vhost '%s', with %d ready messages", queue.name, self.name, count)
         if queue.owner is not None:
             queue.owner.exclusive_queues.pop(queue, None)
         acting = self.events.act_as(INTERNAL_USER)  # RabbitMQ says so of the bindings

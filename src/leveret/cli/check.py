@@ -141,7 +141,8 @@ def definitions_line(check: FolderCheck) -> str:
     return (
         f"format {check.definitions.version}, {counted(len(loaded.vhosts), 'virtual host')}, "
         f"{counted(len(loaded.exchanges), 'exchange')}, {counted(len(loaded.bindings), 'binding')}, "
-        f"{counted(len(loaded.policies), 'policy', 'policies')}, "
+        f"{counted(len(loaded.policies), 'policy', 'policies')}, {counted(len(loaded.users), 'user')}, "
+        f"{counted(len(loaded.permissions) + len(loaded.topic_permissions), 'permission')}, "
         f"{counted(len(loaded.queues), 'queue')}, {held} of them with messages"
     )
 
@@ -198,6 +199,9 @@ def json_report(check: FolderCheck) -> dict[str, object]:
             "queues": len(loaded.queues),
             "bindings": len(loaded.bindings),
             "policies": len(loaded.policies),
+            "users": len(loaded.users),
+            "permissions": len(loaded.permissions),
+            "topic_permissions": len(loaded.topic_permissions),
         },
         "message_log": {
             "segments": log.segments,

@@ -22,6 +22,7 @@ from leveret.management.control_socket import AddressTooLong, address
 USAGE: Final = 64
 DATA_ERROR: Final = 65
 UNAVAILABLE: Final = 69
+NO_USER: Final = 67
 SOFTWARE: Final = 70
 TEMPORARY: Final = 75
 NO_PERMISSION: Final = 77
@@ -31,6 +32,11 @@ ERRORS: Final = {
     "permission": (NO_PERMISSION, "Error: "),
     "refused": (UNAVAILABLE, "Error:\n"),
     "vhost": (DATA_ERROR, ""),
+    "definitions": (DATA_ERROR, "Error:\n"),
+    "user": (NO_USER, "Error:\n"),
+    "exists": (SOFTWARE, "Error:\n"),
+    "data": (DATA_ERROR, "Error:\n"),
+    "usage": (USAGE, "Error:\n"),
 }
 CREDENTIALS: Final = struct.Struct("iii")  # struct ucred: process, user, group
 
@@ -93,12 +99,15 @@ class ControlClient:
             raise TimeoutError
         return left
 
-    def ask(self, request: dict[str, object]) -> dict[str, object]:
-        """Send a request and give the answer. Raises ControlFailure if it is an error, TimeoutError if it is late."""
+    def ask(self, request: dict[str, object], octets: bytes = b"") -> dict[str, object]:
+        """Send a request, with the octets that belong to it, and give the answer.
+
+        Raises ControlFailure if it is an error, TimeoutError if it is late.
+        """
         try:
             self._socket.settimeout(self._left())
             with contextlib.suppress(BrokenPipeError):  # refused before it was asked: the answer says why
-                self._socket.sendall(json.dumps(request).encode() + b"\n")
+                self._socket.sendall(json.dumps(request).encode() + b"\n" + octets)
             answer = self._line()
         except TimeoutError:
             raise

@@ -1,4 +1,4 @@
-"""The commands of leveretctl that set and clear policies and limits or switch tracing, and those that show limits.
+"""The commands that set and clear policies, limits and parameters and switch tracing, and those that show limits.
 
 They end when the broker says that the change is in effect and on the disk.
 """
@@ -8,20 +8,24 @@ from __future__ import annotations
 from typing import Final
 
 from leveret.cli.control_client import DATA_ERROR, SOFTWARE, UNAVAILABLE, ControlClient, ControlFailure
-from leveret.cli.ctl_commands import Command
+from leveret.cli.ctl_command import Command
 from leveret.cli.ctl_options import Options
 from leveret.cli.ctl_output import write
 from leveret.cli.formatters import Row, json_text, lines
 
 LIMITS: Final = ("vhost_limits", "user_limits")
 NO_LIMITS: Final = "{}"
-REQUEST_KEYS: Final = {"username": "user", "limit_type": "limit"}  # where they differ from the words of the usage
+REQUEST_KEYS: Final = {
+    "username": "user",
+    "limit_type": "limit",
+    "component_name": "component",
+}  # where they differ from the words of the usage
 
 
-def ask(client: ControlClient, request: dict[str, object], banner: list[str]) -> dict[str, object]:
+def ask(client: ControlClient, request: dict[str, object], banner: list[str], octets: bytes = b"") -> dict[str, object]:
     """The broker's answer. The banner is printed if there is one, also one that refuses what is asked for."""
     try:
-        answer = client.ask(request)
+        answer = client.ask(request, octets)
     except ControlFailure as failure:
         if failure.is_refusal:
             write(banner)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Final
 
+from leveret.cli.ctl_access_commands import ACCESS_COMMANDS, ACCESS_OPTIONS, ACCESS_WORDS
+from leveret.cli.ctl_command import ANY_NUMBER, Command
 from leveret.cli.formatters import FORMATTERS
 from leveret.management.columns import COLUMNS
 
@@ -20,41 +22,6 @@ GENERAL_OPTIONS: Final = (
     f"    --formatter      result formatter to use: {', '.join(FORMATTERS)}",
     "-n, --node and -l, --longnames are accepted and mean nothing: the data folder says which broker is meant",
 )
-
-
-ANY_NUMBER: Final = 1 << 30
-
-
-class Command:
-    """One command. `listing` is the kind it lists, if it lists; the first of the formatters is the default.
-
-    It takes as many words behind its name as `words` has, and up to `most` if that is more.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        description: str,
-        arguments: str,
-        banner: tuple[str, ...] = (),
-        listing: str = "",
-        options: tuple[str, ...] = ("no-table-headers",),
-        formatters: tuple[str, ...] = FORMATTERS,
-        words: tuple[str, ...] = (),
-        most: int = 0,
-        outcome: str = "",
-    ) -> None:
-        self.name: Final = name
-        self.description: Final = description
-        self.usage: Final = f"leveretctl [--data-dir <folder>] [--quiet] {name} {arguments}"
-        self.banner: Final = banner
-        self.listing: Final = listing
-        self.options: Final = options
-        self.formatters: Final = formatters
-        self.words: Final = words
-        self.most: Final = max(most, len(words))
-        self.outcome: Final = outcome  # what it says when it is done, however quiet it is to be
-
 
 POLICY: Final = ("name", "pattern", "definition")
 OF_POLICY: Final = "[--vhost <vhost>] [--priority <priority>] [--apply-to <apply-to>] <name> <pattern> <definition>"
@@ -180,6 +147,84 @@ TRACE_COMMANDS: Final = (
         outcome="Trace disabled for vhost {vhost}",
     ),
 )
+OF_PARAMETER: Final = ("component_name", "name", "value")
+PARAMETER_COMMANDS: Final = (
+    Command(
+        "set_parameter",
+        "Sets a runtime parameter",
+        "[--vhost <vhost>] <component_name> <name> <value>",
+        ('Setting runtime parameter "{name}" for component "{component_name}" to "{value}" in vhost "{vhost}" ...',),
+        options=(),
+        words=OF_PARAMETER,
+    ),
+    Command(
+        "clear_parameter",
+        "Clears a runtime parameter",
+        "[--vhost <vhost>] <component_name> <name>",
+        ('Clearing runtime parameter "{name}" for component "{component_name}" on vhost "{vhost}" ...',),
+        options=(),
+        words=OF_PARAMETER[:2],
+    ),
+    Command(
+        "list_parameters",
+        "Lists runtime parameters for a virtual host",
+        "[--vhost <vhost>] [--no-table-headers] [--timeout <timeout>]",
+        ('Listing runtime parameters for vhost "{vhost}" ...',),
+        "parameters",
+    ),
+    Command(
+        "set_global_parameter",
+        "Sets a global runtime parameter",
+        "<name> <value>",
+        ('Setting global runtime parameter "{name}" to "{value}" ...',),
+        options=(),
+        words=OF_PARAMETER[1:],
+    ),
+    Command(
+        "clear_global_parameter",
+        "Clears a global runtime parameter",
+        "<name>",
+        ('Clearing global runtime parameter "{name}" ...',),
+        options=(),
+        words=("name",),
+    ),
+    Command(
+        "list_global_parameters",
+        "Lists global runtime parameters",
+        "[--no-table-headers] [--timeout <timeout>]",
+        ("Listing global runtime parameters ...",),
+        "global_parameters",
+    ),
+    Command(
+        "set_cluster_name",
+        "Sets the cluster name",
+        "<name>",
+        ("Setting cluster name to {name} ...",),
+        options=(),
+        words=("name",),
+    ),
+)
+DEFINITIONS_COMMANDS: Final = (
+    Command(
+        "export_definitions",
+        "Exports definitions in JSON, of one virtual host if that is named",
+        '[--vhost <vhost>] <file_path | "-"> [--format json]',
+        ('Exporting definitions in JSON to a file at "{file}" ...',),
+        options=("format",),
+        words=("file",),
+    ),
+    Command(
+        "import_definitions",
+        "Imports definitions in JSON, into one virtual host if that is named",
+        '[--vhost <vhost>] [<file_path> | "-"] [--format json] [--skip-if-unchanged]',
+        (
+            'Importing definitions in JSON from a file at "{file}" ...',
+            "Importing definitions in JSON from standard input ...",
+        ),
+        options=("format", "skip-if-unchanged"),
+        most=1,
+    ),
+)
 OF_VHOST: Final = "[--vhost <vhost>] [--no-table-headers] [<column> ...] [--timeout <timeout>]"
 OF_NODE: Final = "[--no-table-headers] [<column> ...] [--timeout <timeout>]"
 COMMANDS: Final = {
@@ -259,18 +304,25 @@ COMMANDS: Final = {
         ),
         *POLICY_COMMANDS,
         *LIMIT_COMMANDS,
+        *PARAMETER_COMMANDS,
+        *DEFINITIONS_COMMANDS,
+        *ACCESS_COMMANDS,
         *TRACE_COMMANDS,
     )
 }
 
 WORDS: Final = {
-    "name": "policy name (identifier)",
+    "name": "name (identifier)",
+    "component_name": "component name",
+    "value": "the value, must be a valid JSON document",
+    "file": "local file path to export to, a dash (-) for standard output",
     "pattern": "regular expression pattern that will be used to match queues and exchanges",
     "definition": "what is set, must be a valid JSON document",
     "username": "the user's name",
     "queue": "name of the queue",
     "position": "position in the queue, starts at 1",
     "limit_type": "must be max-connections or max-channels, or all",
+    **ACCESS_WORDS,
 }
 
 
@@ -309,16 +361,19 @@ def command_help(command: Command) -> list[str]:
     """What a command does and takes."""
     bold = sys.stdout.isatty()
     text = ["", *usage(command, bold), "", f"{command.description}.", ""]
-    if command.listing and command.most:
+    if command.listing and command.most > len(command.words):
         columns = ", ".join(sorted(COLUMNS[command.listing]))
         text += [heading("Arguments and Options", bold), "", "<column>", f"\tmust be one of {columns}", ""]
     for name in command.words:
         text += [f"<{name}>", f"\t{WORDS[name]}", ""]
     for name, meaning in (
+        *ACCESS_OPTIONS,
         ("priority", "policy priority (default: 0)"),
         ("apply-to", "<all | queues | classic_queues | quorum_queues | streams | exchanges> (default: all)"),
         ("global", "lists the limits of all virtual hosts, or of all users"),
         ("user", "the user whose limits are listed (default: guest)"),
+        ("format", "<json>: the only format that there is (default: json)"),
+        ("skip-if-unchanged", "imports nothing if the file is the one that was last imported with this option"),
         ("online", "lists only queues that are available, which all are"),
         ("offline", "lists only queues that are not available, of which there are none"),
         ("local", "lists only queues of this node, which all are"),

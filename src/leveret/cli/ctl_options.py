@@ -10,19 +10,27 @@ from pathlib import Path
 from typing import Final
 
 from leveret.cli import DEFAULT_DATA_DIR
-from leveret.cli.ctl_commands import COMMANDS, Command
+from leveret.cli.ctl_command import Command
+from leveret.cli.ctl_commands import COMMANDS
 from leveret.cli.formatters import MACHINE_READABLE
 from leveret.cli.status_report import UNITS
 
-SHORT: Final = {"p": "vhost", "n": "node", "t": "timeout", "q": "quiet", "s": "silent", "l": "longnames", "?": "help"}
+SHORT: Final = {
+    "p": "vhost", "n": "node", "t": "timeout", "q": "quiet", "s": "silent", "l": "longnames", "?": "help",
+    "d": "description",
+}  # fmt: skip
 WITH_VALUE: Final = (
     "vhost", "node", "timeout", "formatter", "data-dir", "unit", "priority", "apply-to", "user",
+    "format",
+    "description", "tags", "default-queue-type",
 )  # fmt: skip
 EVERYWHERE: Final = (
     "vhost", "node", "timeout", "quiet", "silent", "longnames", "help", "version", "formatter", "data-dir",
 )  # fmt: skip
 SOMEWHERE: Final = (
     "no-table-headers", "online", "offline", "local", "unit", "idempotent", "priority", "apply-to", "global", "user",
+    "format", "skip-if-unchanged",
+    "description", "tags", "default-queue-type", "pre-hashed-password",
 )  # fmt: skip
 INTEGER: Final = re.compile(r"[+-]?[0-9]+", re.ASCII)
 DEFAULT_TIMEOUT: Final = 60
@@ -41,6 +49,7 @@ class Options:
 
     def __init__(self, given: dict[str, str], command: Command) -> None:
         self.vhost: Final = given.get("vhost", "/")
+        self.vhost_if_given: Final = given.get("vhost")
         self.silent: Final = "silent" in given
         self.quiet: Final = self.silent or "quiet" in given
         self.headers: Final = "no-table-headers" not in given
@@ -52,7 +61,13 @@ class Options:
         self.priority: Final = priority(given, command)
         self.apply_to: Final = given.get("apply-to", "all")
         self.everywhere: Final = "global" in given
+        self.format: Final = given.get("format", "json").lower()
+        self.skip_if_unchanged: Final = "skip-if-unchanged" in given
         self.user: Final = given.get("user", "guest")
+        self.description: Final = given.get("description")
+        self.tags: Final = given.get("tags")
+        self.default_queue_type: Final = given.get("default-queue-type")
+        self.pre_hashed: Final = "pre-hashed-password" in given
         self.banner: Final = not self.quiet and self.formatter not in MACHINE_READABLE
         self.data_dir: Final = Path(given.get("data-dir") or os.environ.get("LEVERET_DATA_DIR") or DEFAULT_DATA_DIR)
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from leveret.cli.control_client import SOFTWARE, UNAVAILABLE, ControlClient, ControlFailure
 from leveret.cli.ctl_changes import ask
-from leveret.cli.ctl_commands import Command
+from leveret.cli.ctl_command import Command
 from leveret.cli.ctl_options import Options, UsageError
 from leveret.cli.ctl_output import write
 from leveret.cli.formatters import Cell, Row, binary, erlang, fields, json_field, json_text, lines

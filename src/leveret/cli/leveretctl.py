@@ -22,8 +22,12 @@ from leveret.cli.control_client import (
     ControlClient,
     ControlFailure,
 )
+from leveret.cli.ctl_access import access
+from leveret.cli.ctl_access_commands import ACCESS_COMMANDS
 from leveret.cli.ctl_changes import LIMITS, ask, change, rows_of, show_limits
-from leveret.cli.ctl_commands import COMMANDS, Command, command_help, general_help, usage
+from leveret.cli.ctl_command import Command
+from leveret.cli.ctl_commands import COMMANDS, DEFINITIONS_COMMANDS, command_help, general_help, usage
+from leveret.cli.ctl_definitions import export_definitions, import_definitions
 from leveret.cli.ctl_options import SOMEWHERE, Options, UsageError, split
 from leveret.cli.ctl_output import write
 from leveret.cli.ctl_peek import show_message
@@ -33,6 +37,9 @@ from leveret.management.columns import COLUMNS, DEFAULT_COLUMNS, unsupported
 
 INTERRUPTED: Final = 130  # as the shell says of a program that SIGINT ended
 BROKEN_PIPE: Final = 141  # as the shell says of a program that SIGPIPE ended
+# What rabbitmqctl gets in one piece it prints otherwise if there is nothing in it.
+AT_ONCE: Final = ("permissions", "topic_permissions", "user_permissions", "user_topic_permissions")
+NOTHING_AT_ONCE: Final = {"table": [""], "json": ["[]"]}
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -60,6 +67,14 @@ def run(arguments: Sequence[str]) -> int:
             return show_limits(command, options)
         if command.listing:
             return show_listing(command, options, words[1:])
+        if command in DEFINITIONS_COMMANDS:
+            return (
+                export_definitions(command, options, words[1])
+                if command.words
+                else import_definitions(command, options, words[1:])
+            )
+        if command in ACCESS_COMMANDS:
+            return access(command, options, words[1:])
         if command.name == "status":
             return show_status(options)
         if command.name == "peek":
@@ -95,15 +110,24 @@ def show_help(words: list[str]) -> int:
 
 def show_listing(command: Command, options: Options, words: list[str]) -> int:
     """A listing with the columns that were asked for."""
-    columns = chosen_columns(command, words)
+    given, columns = words[: len(command.words)], chosen_columns(command, words[len(command.words) :])
+    user = given[0] if given else ""
     rows: list[Row] = []
     with ControlClient(options.data_dir, options.timeout) as client:
         request: dict[str, object] = {"command": command.name, "vhost": options.vhost, "columns": columns}
-        banner = [line.format(vhost=options.vhost, timeout=float(options.timeout)) for line in command.banner]
+        if given:
+            request["user"] = user
+        timeout = float(options.timeout)
+        banner = [line.format(vhost=options.vhost, timeout=timeout, user=user) for line in command.banner]
         answer = ask(client, request, banner if options.banner else [])
     if not options.offline:
         rows = rows_of(answer)
     headers = options.headers and (options.formatter == "csv" or not options.silent)
+    if command.listing == "user_topic_permissions" and options.formatter == "table":
+        headers = False  # as in RabbitMQ
+    if not rows and command.listing in AT_ONCE:
+        write(NOTHING_AT_ONCE.get(options.formatter, []))
+        return 0
     write(lines(options.formatter, columns, rows, headers))
     return 0
 

@@ -9,6 +9,23 @@ from __future__ import annotations
 from typing import Final
 
 POLICY_COLUMNS: Final = ("vhost", "name", "pattern", "apply-to", "definition", "priority")
+PATTERNS: Final = ("configure", "write", "read")
+TOPIC_PATTERNS: Final = ("exchange", "write", "read")
+WHOLE: Final = (  # listings that show all of their columns unasked
+    "policies",
+    "operator_policies",
+    "parameters",
+    "global_parameters",
+    "vhost_limits",
+    "user_limits",
+    "parameters",
+    "global_parameters",
+    "users",
+    "permissions",
+    "user_permissions",
+    "topic_permissions",
+    "user_topic_permissions",
+)
 COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "queues": (
         "name",
@@ -117,8 +134,24 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     ),
     "policies": POLICY_COLUMNS,
     "operator_policies": POLICY_COLUMNS,
+    "parameters": ("component", "name", "value"),
+    "global_parameters": ("name", "value"),
     "vhost_limits": ("vhost", "limits"),
     "user_limits": ("user", "limits"),
+    "users": ("user", "tags"),
+    "vhosts": (
+        "name",
+        "tracing",
+        "description",
+        "tags",
+        "default_queue_type",
+        "cluster_state",
+        "protected_from_deletion",
+    ),
+    "permissions": ("user", *PATTERNS),
+    "user_permissions": ("vhost", *PATTERNS),
+    "topic_permissions": ("user", *TOPIC_PATTERNS),
+    "user_topic_permissions": ("vhost", *TOPIC_PATTERNS),
 }
 
 DEFAULT_COLUMNS: Final[dict[str, tuple[str, ...]]] = {
@@ -128,7 +161,8 @@ DEFAULT_COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "connections": ("user", "peer_host", "peer_port", "state"),
     "channels": ("pid", "user", "consumer_count", "messages_unacknowledged"),
     "consumers": tuple(name for name in COLUMNS["consumers"] if name != "activity_status"),
-    **{kind: COLUMNS[kind] for kind in ("policies", "operator_policies", "vhost_limits", "user_limits")},
+    "vhosts": ("name",),
+    **{kind: COLUMNS[kind] for kind in WHOLE},
 }
 
 

@@ -26,10 +26,15 @@ from leveret.broker.consumer import Consumer
 from leveret.broker.exchange.base import Exchange
 from leveret.broker.limits import Usage
 from leveret.broker.message import Message
+from leveret.broker.permissions import Permission, TopicPermission
 from leveret.broker.policy import Policy, definition_of
 from leveret.broker.policy_definition import effective_definition
 from leveret.broker.process_ids import channel_pid, pid
 from leveret.broker.queue import Queue
+from leveret.broker.users import User
+from leveret.broker.vhost import VirtualHost
+from leveret.management import access_listings
+from leveret.management.parameters import Parameter, parameters
 
 Value: TypeAlias = str | int | float | bool | list[str] | list[tuple[str, str | int]] | tuple[int, ...] | Table | None
 Item = TypeVar("Item")
@@ -47,7 +52,7 @@ class Listing(Generic[Item]):
     def __init__(
         self,
         items: Callable[[Broker, str], Iterator[Item]],
-        columns: dict[str, Callable[[Item, Broker], Value]],
+        columns: Mapping[str, Callable[[Item, Broker], Value]],
     ) -> None:
         self.items: Final = items
         self.columns: Final = columns
@@ -124,6 +129,11 @@ def operator_policies(broker: Broker, vhost: str) -> Iterator[tuple[str, Policy]
         yield vhost, policy
 
 
+def global_parameters(broker: Broker, _vhost: str) -> Iterator[tuple[str, object]]:
+    """Every global parameter."""
+    yield from broker.parameters.all_global().items()
+
+
 def vhost_limits(broker: Broker, _vhost: str) -> Iterator[tuple[str, Usage]]:
     """Every virtual host with its limits, also where there are none."""
     for name, vhost in list(broker.vhosts.items()):
@@ -157,6 +167,11 @@ def policy_definition(queue: Queue) -> list[tuple[str, str | int]]:
 def as_json(value: Mapping[str, object]) -> str:
     """What was given as JSON, in the form in which RabbitMQ shows it."""
     return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+def json_text(value: object) -> str:
+    """A parameter's value as it was given."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def node_of_replicated(queue: Queue, broker: Broker) -> str | None:
@@ -320,7 +335,7 @@ CONNECTIONS: Final[dict[str, Callable[[Connection, Broker], Value]]] = {
     "state": lambda connection, broker: STATE_NAMES[connection.state],
     "channels": lambda connection, broker: len(connection.channels),
     "protocol": lambda connection, broker: None if connection.state == EXPECT_HEADER else PROTOCOL,
-    "auth_mechanism": nothing,
+    "auth_mechanism": lambda connection, broker: connection.auth_mechanism or None,
     "user": lambda connection, broker: connection.user,
     "vhost": lambda connection, broker: None if connection.vhost is None else connection.vhost.name,
     "container_id": nothing,
@@ -378,6 +393,17 @@ POLICIES: Final[dict[str, Callable[[tuple[str, Policy], Broker], Value]]] = {
     "priority": lambda item, broker: item[1].priority,
 }
 
+PARAMETERS: Final[dict[str, Callable[[Parameter, Broker], Value]]] = {
+    "component": lambda parameter, broker: parameter.component,
+    "name": lambda parameter, broker: parameter.name,
+    "value": lambda parameter, broker: json_text(parameter.value),
+}
+
+GLOBAL_PARAMETERS: Final[dict[str, Callable[[tuple[str, object], Broker], Value]]] = {
+    "name": lambda item, broker: item[0],
+    "value": lambda item, broker: json_text(item[1]),
+}
+
 VHOST_LIMITS: Final[dict[str, Callable[[tuple[str, Usage], Broker], Value]]] = {
     "vhost": lambda item, broker: item[0],
     "limits": lambda item, broker: as_json(item[1].limits),
@@ -396,7 +422,13 @@ AnyListing: TypeAlias = (
     | Listing[Channel]
     | Listing[Consumer]
     | Listing[tuple[str, Policy]]
+    | Listing[Parameter]
+    | Listing[tuple[str, object]]
     | Listing[tuple[str, Usage]]
+    | Listing[User]
+    | Listing[VirtualHost]
+    | Listing[Permission]
+    | Listing[TopicPermission]
 )
 LISTINGS: Final[dict[str, AnyListing]] = {
     "queues": Listing(queues, QUEUES),
@@ -407,6 +439,14 @@ LISTINGS: Final[dict[str, AnyListing]] = {
     "consumers": Listing(consumers, CONSUMERS),
     "policies": Listing(policies, POLICIES),
     "operator_policies": Listing(operator_policies, POLICIES),
+    "parameters": Listing(parameters, PARAMETERS),
+    "global_parameters": Listing(global_parameters, GLOBAL_PARAMETERS),
     "vhost_limits": Listing(vhost_limits, VHOST_LIMITS),
     "user_limits": Listing(user_limits, USER_LIMITS),
+    "users": Listing(access_listings.users, access_listings.USERS),
+    "vhosts": Listing(access_listings.vhosts, access_listings.VHOSTS),
+    "permissions": Listing(access_listings.permissions, access_listings.PERMISSIONS_FOR_VHOST),
+    "user_permissions": Listing(access_listings.user_permissions, access_listings.PERMISSIONS_OF_USER),
+    "topic_permissions": Listing(access_listings.topic_permissions, access_listings.TOPICS_FOR_VHOST),
+    "user_topic_permissions": Listing(access_listings.user_topic_permissions, access_listings.TOPICS_OF_USER),
 }

@@ -18,11 +18,17 @@ from leveret.broker.alarms import NAMES
 from leveret.broker.broker import PRODUCT_VERSION, Broker
 from leveret.build import description
 
-PURPOSE: Final = "AMQP 0-9-1"
+PURPOSES: Final = {"amqp": "AMQP 0-9-1", "http": "HTTP API"}
 PROC: Final = Path("/proc/self")
 
 
-def node_status(broker: Broker, data_dir: Path, listeners: Sequence[str]) -> dict[str, object]:
+def node_status(
+    broker: Broker,
+    data_dir: Path,
+    listeners: Sequence[str],
+    config_files: Sequence[str] = (),
+    log_files: Sequence[str] = ("<stderr>",),
+) -> dict[str, object]:
     """The status of this process; `listeners` are the URLs that it is listening on."""
     return {
         "pid": os.getpid(),
@@ -37,8 +43,8 @@ def node_status(broker: Broker, data_dir: Path, listeners: Sequence[str]) -> dic
         "python_version": platform.python_version(),
         "data_directory": str(data_dir),
         "active_plugins": [],
-        "config_files": [],
-        "log_files": ["<stderr>"],
+        "config_files": list(config_files),
+        "log_files": list(log_files),
         "alarms": [alarm(name, broker.node) for name in NAMES if name in broker.alarms.active],
         "store": broker.store.describe(),
         "memory": {"strategy": "rss", "total": {"rss": resident_memory()}},
@@ -92,5 +98,12 @@ def disk_free(folder: Path) -> int | None:
 def listener(url: str, node: str) -> dict[str, object]:
     """A listener in RabbitMQ's terms; one on a Unix socket has its path as interface and port 0."""
     scheme, _, place = url.partition("://")
-    host, _, port = (place, "", "0") if scheme.endswith("+unix") else place.rpartition(":")
-    return {"interface": host.strip("[]"), "node": node, "port": int(port), "protocol": "amqp", "purpose": PURPOSE}
+    protocol, _, unix = scheme.partition("+")
+    host, _, port = (place, "", "0") if unix else place.rpartition(":")
+    return {
+        "interface": host.strip("[]"),
+        "node": node,
+        "port": int(port),
+        "protocol": protocol,
+        "purpose": PURPOSES[protocol],
+    }

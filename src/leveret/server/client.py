@@ -83,7 +83,7 @@ class Client:
 
     def hang_up(self) -> None:
         """The client has ended the connection: what it held is let go of, what it was to be sent is dropped."""
-        self.connection.close_socket()
+        self.connection.client_gone()
         self.close()
 
     def flush(self) -> None:
@@ -114,6 +114,8 @@ class Client:
         except OSError:
             self._broken()
             return
+        self.connection.octets.sent += sent
+        self.connection.octets.sends += 1
         if sent < len(data):
             self.unsent.append(memoryview(data)[sent:])
 
@@ -128,6 +130,8 @@ class Client:
             except OSError:
                 self._broken()
                 return
+            self.connection.octets.sent += sent
+            self.connection.octets.sends += 1
             if sent < len(piece):
                 unsent[0] = piece[sent:]
                 return
@@ -157,7 +161,7 @@ class Client:
 
     def _broken(self) -> None:
         self.unsent.clear()
-        self.connection.close_socket()
+        self.connection.client_gone()
         self.close()
 
     def _linger(self) -> None:

@@ -5,7 +5,8 @@ moment it is there, and where the system tells who is at the other end (Linux), 
 
 A request is one line with a JSON object: `{"command": "list_queues", "vhost": "/", "columns": ["name"]}`. The answer is
 one line too: `{"columns": [...], "rows": [[...], ...]}`, `{"status": {...}}`, `{"message": [[key, type, value], ...]}`
-of a queue that is peeked at, `{"stopping": {...}}`, `{"done": {...}}` of a change (`control_changes`), or
+of a queue that is peeked at, `{"stopping": {...}}`, `{"done": {...}}` of a change
+(`control_changes`, `control_parameters`), `{"definitions": {...}}` (`control_definitions`), or
 `{"error": {"kind": "...", "text": "..."}}`. A field table stands in a row as RabbitMQ's tools show it in JSON:
 `[[key, type, value], ...]`, and the definition of policies as `[[key, value], ...]`.
 
@@ -28,7 +29,7 @@ import os
 import socket
 import stat
 import struct
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from decimal import Decimal
 from math import isfinite
 from pathlib import Path
@@ -42,14 +43,20 @@ from leveret.management.control_socket import NAME, REQUEST_LIMIT, AddressTooLon
 from leveret.management.listings import LISTINGS, Value
 from leveret.management.peeking import described
 from leveret.management.status import node_status
-from leveret.server.control_changes import SLICE, BadRequest, ChangeRefused, Changes, no_such_vhost, text_of
+from leveret.server.control_access import authenticate
+from leveret.server.control_changes import SLICE, Changes
+from leveret.server.control_definitions import export_definitions, import_definitions, octets_behind
+from leveret.server.control_parameters import ParameterChanges
+from leveret.server.control_request import BadRequest, ChangeRefused, no_such_user, no_such_vhost, text_of
 
 log: Final = logging.getLogger("leveret.control")
 
 PATIENCE: Final = 30.0  # seconds for a client to send its next request, or to take a piece of the answer
 BACKLOG: Final = 16
 MOST_COLUMNS: Final = 256
-OF_VHOST_THAT_MUST_BE: Final = ("policies", "operator_policies")  # the others of RabbitMQ's lists are just empty
+# The others of RabbitMQ's lists are just empty if there is no such virtual host.
+OF_VHOST_THAT_MUST_BE: Final = ("policies", "operator_policies", "parameters", "permissions", "topic_permissions")
+OF_USER: Final = ("user_permissions", "user_topic_permissions")
 CREDENTIALS: Final = struct.Struct("iii")  # struct ucred: process, user, group
 
 
@@ -62,7 +69,10 @@ class DataFolderInUse(CannotControl):
 
 
 class ControlServer:
-    """The control socket of one broker. `listeners` are the URLs for status; `on_stop` may be called again."""
+    """The control socket of one broker. `on_stop` may be called again.
+
+    For status, `listeners` are URLs, and `files` gives those of the configuration and those of the log.
+    """
 
     def __init__(
         self,
@@ -71,13 +81,15 @@ class ControlServer:
         data_dir: Path,
         listeners: Sequence[str] = (),
         begin_tick: Callable[[], None] = lambda: None,
+        files: Callable[[], tuple[Sequence[str], Sequence[str]]] = lambda: ((), ()),
     ) -> None:
         self.broker: Final = broker
         self.data_dir: Final = data_dir.absolute()
         self._listeners: Final = listeners
+        self._files: Final = files
         self._on_stop: Final = on_stop
+        self._changes: Final = Changes(broker, begin_tick, ParameterChanges(broker).commands)
         self._begin_tick: Final = begin_tick
-        self._changes: Final = Changes(broker, begin_tick)
         self._tasks: Final[set[asyncio.Task[None]]] = set()
         self._stoppers: Final[list[socket.socket]] = []  # open to the end of the process, which is what they wait for
         self._folder = -1
@@ -198,18 +210,31 @@ class ControlServer:
                 rest += data
             line, _, rest = rest.partition(b"\n")
             try:
-                await self._answer(sock, parse(line))
+                request = parse(line)
+                octets, rest = await self._read_behind(sock, octets_behind(request), rest)
+                await self._answer(sock, request, octets)
             except BadRequest as error:
                 await send_error(sock, "request", str(error))
             except ChangeRefused as refused:
                 await send_error(sock, refused.kind, str(refused))
 
-    async def _answer(self, sock: socket.socket, request: dict[str, object]) -> None:
+    async def _read_behind(self, sock: socket.socket, size: int, rest: bytes) -> tuple[bytes, bytes]:
+        """So many octets that follow a request's line, and what follows them."""
+        octets = bytearray(rest)
+        while len(octets) < size:
+            async with asyncio.timeout(PATIENCE):
+                data = await asyncio.get_running_loop().sock_recv(sock, 65536)
+            if not data:
+                raise ConnectionError
+            octets += data
+        return bytes(octets[:size]), bytes(octets[size:])
+
+    async def _answer(self, sock: socket.socket, request: dict[str, object], octets: bytes) -> None:
         command = request.get("command")
         if not isinstance(command, str):
             raise BadRequest("a request needs a command")
         if command == "status":
-            await send(sock, {"status": node_status(self.broker, self.data_dir, self._listeners)})
+            await send(sock, {"status": node_status(self.broker, self.data_dir, self._listeners, *self._files())})
         elif command == "peek":
             await send(sock, {"message": self._peek(request)})
         elif command == "stop":
@@ -221,6 +246,13 @@ class ControlServer:
                 self._on_stop()
         elif command.startswith("list_") and command.removeprefix("list_") in LISTINGS:
             await self._list(sock, command.removeprefix("list_"), request)
+        elif command == "export_definitions":
+            await send_in_slices(sock, export_definitions(self.broker, request))
+        elif command == "import_definitions":
+            await send(sock, {"done": await import_definitions(self.broker, self._begin_tick, request, octets)})
+        elif command == "authenticate_user":
+            await authenticate(self.broker, self._begin_tick, request)
+            await send(sock, {"done": {"node": self.broker.node}})
         elif self._changes.has(command):
             await self._changes.make(command, request)
             await send(sock, {"done": {"node": self.broker.node}})
@@ -254,20 +286,22 @@ class ControlServer:
             raise BadRequest(f"unknown columns: {','.join(wrong)[:256]}")
         if kind in OF_VHOST_THAT_MUST_BE and vhost not in self.broker.vhosts:
             raise no_such_vhost(vhost)
-        loop = asyncio.get_running_loop()
-        pieces = [f'{{"columns":{encoded(columns)},"rows":[']
-        separator = ""
-        until = loop.time() + SLICE
-        for row in LISTINGS[kind].rows(self.broker, vhost, columns):
-            pieces.append(separator + encoded([cell(value) for value in row]))
-            separator = ","
-            if loop.time() >= until:
-                await send_octets(sock, "".join(pieces).encode())
-                pieces.clear()
-                await asyncio.sleep(0)
-                until = loop.time() + SLICE
-        pieces.append("]}\n")
-        await send_octets(sock, "".join(pieces).encode())
+        of = vhost
+        if kind in OF_USER:
+            of = text_of(request, "user")
+            if self.broker.users.find(of) is None:
+                raise ChangeRefused(no_such_user(of))
+        await send_in_slices(sock, listing_in_pieces(columns, LISTINGS[kind].rows(self.broker, of, columns)))
+
+
+def listing_in_pieces(columns: list[str], rows: Iterator[list[Value]]) -> Iterator[str]:
+    """The line of an answer with these rows."""
+    yield f'{{"columns":{encoded(columns)},"rows":['
+    separator = ""
+    for row in rows:
+        yield separator + encoded([cell(value) for value in row])
+        separator = ","
+    yield "]}\n"
 
 
 def peer_user(sock: socket.socket) -> int | None:
@@ -312,6 +346,21 @@ async def send(sock: socket.socket, answer: dict[str, object]) -> None:
 async def send_error(sock: socket.socket, kind: str, text: str) -> None:
     """Say that a request can't be answered."""
     await send(sock, {"error": {"kind": kind, "text": text}})
+
+
+async def send_in_slices(sock: socket.socket, pieces: Iterator[str]) -> None:
+    """Send an answer that is made piece by piece, and let the broker work in between."""
+    loop = asyncio.get_running_loop()
+    made: list[str] = []
+    until = loop.time() + SLICE
+    for piece in pieces:
+        made.append(piece)
+        if loop.time() >= until:
+            await send_octets(sock, "".join(made).encode())
+            made.clear()
+            await asyncio.sleep(0)
+            until = loop.time() + SLICE
+    await send_octets(sock, "".join(made).encode())
 
 
 async def send_octets(sock: socket.socket, data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""The requests of the control socket that change something: policies, limits and tracing.
+"""The requests of the control socket that change something: policies, limits, tracing, and what `control_access` has.
 
 A change is answered when it is in effect everywhere and on the disk. It is made in a tick, like all work of the
 broker; policies are applied in slices of a few milliseconds, between which the broker works.
@@ -18,29 +18,23 @@ from leveret.broker.limits import OF_USERS, OF_VHOSTS, InvalidLimits, valid_limi
 from leveret.broker.policy import InvalidPolicy, make_policy
 from leveret.broker.users import User
 from leveret.broker.vhost import VirtualHost
+from leveret.server.control_access import AccessChanges
+from leveret.server.control_request import BadRequest, ChangeRefused, no_such_user, no_such_vhost, text_of
 
 SLICE: Final = 0.002  # seconds of work before the broker has its turn
-REFUSED: Final = "refused"  # what was asked for is not valid, or not there
-NO_VHOST: Final = "vhost"
 ALL_LIMITS: Final = "all"
-
-
-class ChangeRefused(Exception):
-    """A change that is not made; the text is RabbitMQ's. `kind` tells leveretctl how to show it."""
-
-    def __init__(self, text: str, kind: str = REFUSED) -> None:
-        super().__init__(text)
-        self.kind: Final = kind
-
-
-class BadRequest(Exception):
-    """A request that can't be answered; says why."""
 
 
 class Changes:
     """Makes changes in a broker. `begin_tick` has the broker's tick begin."""
 
-    def __init__(self, broker: Broker, begin_tick: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        begin_tick: Callable[[], None],
+        others: Mapping[str, Callable[[Mapping[str, object]], VirtualHost | None]],
+    ) -> None:
+        """`others` are the commands that are made elsewhere."""
         self._broker: Final = broker
         self._begin_tick: Final = begin_tick
         self._commands: Final[dict[str, Callable[[Mapping[str, object]], VirtualHost | None]]] = {
@@ -54,6 +48,8 @@ class Changes:
             "clear_user_limits": self._clear_user_limits,
             "trace_on": self._trace,
             "trace_off": self._trace,
+            **AccessChanges(broker).commands,
+            **others,
         }
 
     def has(self, command: str) -> bool:
@@ -64,11 +60,8 @@ class Changes:
         """Make a change; it is in effect and on the disk when this returns. Raises ChangeRefused, BadRequest."""
         loop = asyncio.get_running_loop()
         self._begin_tick()
-        acting = self._broker.events.act_as(CLI_USER)
-        try:
-            vhost = self._commands[command](request)
-        finally:
-            self._broker.events.act_as(acting)
+        self._broker.events.act_as(CLI_USER)
+        vhost = self._commands[command](request)
         committed = asyncio.Event()
         self._broker.store.when_committed(committed.set)
         if vhost is not None:
@@ -119,21 +112,13 @@ class Changes:
             limits = valid_limits(definition, OF_VHOSTS, "limits")
         except InvalidLimits as error:
             raise validation_failed(str(error)) from None
-        self._set_limits(self._vhost(request), limits)
+        self._broker.set_vhost_limits(self._vhost(request), limits)
 
     def _clear_vhost_limits(self, request: Mapping[str, object]) -> None:
         vhost = self._broker.vhosts.get(text_of(request, "vhost"))
         if vhost is None or not vhost.usage.limits:
             raise ChangeRefused("Parameter does not exist")
-        self._set_limits(vhost, {})
-
-    def _set_limits(self, vhost: VirtualHost, limits: dict[str, int]) -> None:
-        vhost.usage.limits = limits
-        self._broker.store.vhost_limits_set(vhost.name, limits)
-        if limits:
-            self._broker.events.vhost_limits_set(vhost.name, limits)
-        else:
-            self._broker.events.vhost_limits_cleared(vhost.name)
+        self._broker.set_vhost_limits(vhost, {})
 
     def _set_user_limits(self, request: Mapping[str, object]) -> None:
         """Unlike those of a virtual host, the limits that are not named stay as they are."""
@@ -166,14 +151,6 @@ class Changes:
         self._vhost(request).firehose.switch(request.get("command") == "trace_on")
 
 
-def text_of(request: Mapping[str, object], key: str) -> str:
-    """A text of the request, or BadRequest."""
-    value = request.get(key)
-    if not isinstance(value, str):
-        raise BadRequest(f"{key} is a string")
-    return value
-
-
 def decoded(text: str) -> dict[str, object]:
     """The JSON object that a definition is. Raises ChangeRefused."""
     try:
@@ -195,13 +172,3 @@ def refuse_constant(name: str) -> object:
 def validation_failed(reasons: str) -> ChangeRefused:
     """The error that RabbitMQ makes of what is wrong with a parameter."""
     return ChangeRefused(f"Validation failed\n\n{reasons}\n")
-
-
-def no_such_vhost(name: str) -> ChangeRefused:
-    """The error for a virtual host that is not there."""
-    return ChangeRefused(f"Virtual host '{name}' does not exist", NO_VHOST)
-
-
-def no_such_user(name: str) -> str:
-    """The text for a user who is not there, as rabbitmqctl prints it."""
-    return f'{{:no_such_user, "{name}"}}'

@@ -8,6 +8,7 @@ import logging
 import os
 import socket
 import stat
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +16,7 @@ from leveret.server.tick import Tick
 
 log: Final = logging.getLogger("leveret.listener")
 
-BACKLOG: Final = 1024
+EVERYWHERE: Final = "*"
 ACCEPTED_AT_ONCE: Final = 64
 PAUSE: Final = 1.0  # seconds without accepting when it fails, most likely because the machine has no more to give
 
@@ -24,10 +25,32 @@ class CannotListen(Exception):
     """An address that can't be listened on; the text is for the operator."""
 
 
+@dataclass(frozen=True)
+class SocketOptions:
+    """What the sockets of listeners and their clients are set to. Sizes of buffers are octets, None is the system's."""
+
+    backlog: int = 1024
+    nodelay: bool = True
+    keepalive: bool = True
+    sndbuf: int | None = None
+    recbuf: int | None = None
+
+
+DEFAULT_OPTIONS: Final = SocketOptions()
+
+
 class Listener:
     """One listening socket whose clients join the tick."""
 
-    def __init__(self, tick: Tick, sock: socket.socket, url: str, unix_path: Path | None = None) -> None:
+    def __init__(
+        self,
+        tick: Tick,
+        sock: socket.socket,
+        url: str,
+        unix_path: Path | None = None,
+        options: SocketOptions = DEFAULT_OPTIONS,
+    ) -> None:
+        self.options = options
         self.tick = tick
         self.sock = sock
         self.url = url
@@ -67,8 +90,8 @@ class Listener:
             self.tick.add(sock, "unix", str(self.unix_path), True)
             return
         assert isinstance(address, tuple)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, int(self.options.nodelay))
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, int(self.options.keepalive))
         local = sock.getsockname()
         self.tick.add(sock, host_port(address), host_port(local), is_loopback(str(address[0])))
 
@@ -94,16 +117,24 @@ def host_port(address: tuple[object, ...]) -> str:
     return f"[{host}]:{address[1]}" if ":" in host else f"{host}:{address[1]}"
 
 
-def url_of(address: tuple[object, ...]) -> str:
-    """The AMQP URL of a listening address."""
-    return f"amqp://{host_port(address)}"
+def url_of(address: tuple[object, ...], scheme: str = "amqp") -> str:
+    """The URL of a listening address."""
+    return f"{scheme}://{host_port(address)}"
 
 
-async def listen_tcp(tick: Tick, host: str, port: int) -> list[Listener]:
+async def listen_tcp(tick: Tick, host: str, port: int, options: SocketOptions = DEFAULT_OPTIONS) -> list[Listener]:
+    """Listen for AMQP clients as `open_sockets` says. Raises CannotListen."""
+    sockets = await open_sockets(host, port, options)
+    return [Listener(tick, sock, url_of(sock.getsockname()), options=options) for sock in sockets]
+
+
+async def open_sockets(host: str, port: int, options: SocketOptions = DEFAULT_OPTIONS) -> list[socket.socket]:
     """Listen on every address that a host name stands for, all on the same port; port 0 takes a free one.
 
-    Raises CannotListen.
+    The host * is every address of the machine. Raises CannotListen.
     """
+    if host == EVERYWHERE:
+        host = "::" if has_ipv6() else "0.0.0.0"
     try:
         found = await asyncio.get_running_loop().getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -111,44 +142,58 @@ async def listen_tcp(tick: Tick, host: str, port: int) -> list[Listener]:
     except (OSError, UnicodeError) as error:  # the latter for what can't be a host name at all
         reason = error.strerror if isinstance(error, OSError) else "not a host name"
         raise CannotListen(f"cannot listen on {host}: {reason}") from None
-    listeners: list[Listener] = []
+    sockets: list[socket.socket] = []
     for family, address in dict.fromkeys((entry[0], entry[4]) for entry in found):
         wanted = (address[0], port, *address[2:])
         try:
-            sock = tcp_socket(family, wanted)
+            sock = tcp_socket(family, wanted, options)
         except OSError as error:
-            for listener in listeners:
-                listener.close()
+            for opened in sockets:
+                opened.close()
             reason = os.strerror(error.errno) if error.errno else str(error)
             raise CannotListen(f"cannot listen on {host_port(wanted)}: {reason}") from None
         port = int(sock.getsockname()[1])
-        listeners.append(Listener(tick, sock, url_of(sock.getsockname())))
-    return listeners
+        sockets.append(sock)
+    return sockets
 
 
-def tcp_socket(family: int, address: tuple[object, ...]) -> socket.socket:
-    """A listening TCP socket; an IPv6 wildcard takes IPv4 clients too."""
-    sock = socket.socket(family, socket.SOCK_STREAM)
+def has_ipv6() -> bool:
+    """Whether a socket can be bound to addresses of IPv6, which a machine may be without."""
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
+            probe.bind(("::", 0))
+    except OSError:
+        return False
+    return True
+
+
+def tcp_socket(family: int, address: tuple[object, ...], options: SocketOptions) -> socket.socket:
+    """A listening TCP socket; an IPv6 wildcard takes IPv4 clients too. Clients' sockets inherit its buffers."""
+    # the protocol has to be named: asyncio turns off delays for sockets that say they are TCP
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if address[0] == "::" else 1)
+        for name, octets in ((socket.SO_SNDBUF, options.sndbuf), (socket.SO_RCVBUF, options.recbuf)):
+            if octets is not None:
+                sock.setsockopt(socket.SOL_SOCKET, name, octets)
         sock.bind(address)
-        sock.listen(BACKLOG)
+        sock.listen(options.backlog)
     except OSError:
         sock.close()
         raise
     return sock
 
 
-def listen_unix(tick: Tick, path: Path) -> Listener:
+def listen_unix(tick: Tick, path: Path, options: SocketOptions = DEFAULT_OPTIONS) -> Listener:
     """Listen on a Unix socket; a socket that a dead broker left there is replaced. Raises CannotListen."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         if path.exists() and stat.S_ISSOCK(path.stat().st_mode) and not is_served(path):
             path.unlink()
         sock.bind(str(path))
-        sock.listen(BACKLOG)
+        sock.listen(options.backlog)
     except OSError as error:
         sock.close()
         raise CannotListen(f"cannot listen on {path}: {error.strerror or error}") from None

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from leveret.broker.broker import Broker
+from leveret.broker.defaults import Defaults
 from leveret.broker.durability import Store
 from leveret.server.data_dir import CannotUse, DataDirectory
 from leveret.server.tick import Tick
@@ -89,9 +90,14 @@ class Storage:
 
 
 def open_storage(
-    path: Path | None, ephemeral: bool, sync: str, segment_size: int, loop: asyncio.AbstractEventLoop
+    path: Path | None,
+    ephemeral: bool,
+    sync: str,
+    segment_size: int,
+    loop: asyncio.AbstractEventLoop,
+    defaults: Defaults,
 ) -> Storage:
-    """Open the data folder and the store in it. Raises CannotStart."""
+    """Open the data folder and the store in it; a new one begins with the defaults. Raises CannotStart."""
     try:
         directory = None if path is None else DataDirectory(path)
     except CannotUse as error:
@@ -109,6 +115,7 @@ def open_storage(
             mailbox.post,
             fail,
             segment_size,
+            defaults,
         )
     except (CannotUseDefinitions, OSError) as error:
         directory.close()

@@ -10,10 +10,11 @@ from leveret.amqp.field_table import Table, encode_table
 from leveret.broker.permissions import Permission, TopicPermission
 from leveret.broker.users import User
 
-_SET_VHOST: Final = "INSERT OR REPLACE INTO vhosts (name, description, tags, default_queue_type) VALUES (?, ?, ?, ?)"
+_SET_VHOST: Final = "INSERT OR REPLACE INTO vhosts VALUES (?, ?, ?, ?, ?)"
 _DELETE_VHOST: Final = (
     "DELETE FROM policies WHERE vhost = ?",
     "DELETE FROM vhost_limits WHERE vhost = ?",
+    "DELETE FROM parameters WHERE vhost = ?",
     "DELETE FROM topic_permissions WHERE vhost = ?",
     "DELETE FROM permissions WHERE vhost = ?",
     "DELETE FROM bindings WHERE vhost = ?",
@@ -55,6 +56,10 @@ _SET_PERMISSION: Final = "INSERT OR REPLACE INTO permissions VALUES (?, ?, ?, ?,
 _CLEAR_PERMISSION: Final = "DELETE FROM permissions WHERE user = ? AND vhost = ?"
 _SET_TOPIC_PERMISSION: Final = "INSERT OR REPLACE INTO topic_permissions VALUES (?, ?, ?, ?, ?)"
 _CLEAR_TOPIC_PERMISSION: Final = "DELETE FROM topic_permissions WHERE user = ? AND vhost = ? AND exchange = ?"
+_SET_PARAMETER: Final = "INSERT OR REPLACE INTO parameters VALUES (?, ?, ?, ?)"
+_CLEAR_PARAMETER: Final = "DELETE FROM parameters WHERE vhost = ? AND component = ? AND name = ?"
+_SET_GLOBAL_PARAMETER: Final = "INSERT OR REPLACE INTO global_parameters VALUES (?, ?)"
+_CLEAR_GLOBAL_PARAMETER: Final = "DELETE FROM global_parameters WHERE name = ?"
 
 Parameters: TypeAlias = tuple[object, ...]
 
@@ -77,10 +82,15 @@ class Changes:
         return not self.statements
 
     def set_vhost(
-        self, name: str, description: str = "", tags: Sequence[str] = (), default_queue_type: str = ""
+        self,
+        name: str,
+        description: str = "",
+        tags: Sequence[str] = (),
+        default_queue_type: str = "",
+        protected: bool = False,
     ) -> None:
         """A virtual host is made, or described otherwise."""
-        row = (_octets(name), _octets(description), json.dumps(list(tags)), default_queue_type)
+        row = (_octets(name), _octets(description), json.dumps(list(tags)), default_queue_type, protected)
         self.statements.append((_SET_VHOST, row))
 
     def delete_vhost(self, name: str) -> None:
@@ -182,6 +192,23 @@ class Changes:
         """A topic permission is removed."""
         key = (_octets(user), _octets(vhost), _octets(exchange))
         self.statements.append((_CLEAR_TOPIC_PERMISSION, key))
+
+    def set_parameter(self, vhost: str, component: str, name: str, value: object) -> None:
+        """A parameter of a virtual host is set. The value is JSON."""
+        row = (_octets(vhost), _octets(component), _octets(name), json.dumps(value, separators=(",", ":")))
+        self.statements.append((_SET_PARAMETER, row))
+
+    def clear_parameter(self, vhost: str, component: str, name: str) -> None:
+        """A parameter of a virtual host is removed."""
+        self.statements.append((_CLEAR_PARAMETER, (_octets(vhost), _octets(component), _octets(name))))
+
+    def set_global_parameter(self, name: str, value: object) -> None:
+        """A global parameter is set. The value is JSON."""
+        self.statements.append((_SET_GLOBAL_PARAMETER, (_octets(name), json.dumps(value, separators=(",", ":")))))
+
+    def clear_global_parameter(self, name: str) -> None:
+        """A global parameter is removed."""
+        self.statements.append((_CLEAR_GLOBAL_PARAMETER, (_octets(name),)))
 
 
 def _binding_row(

@@ -66,12 +66,16 @@ THIRD_FORMAT: Final = (
     "ALTER TABLE vhosts ADD COLUMN description BLOB NOT NULL DEFAULT x''",
     "ALTER TABLE vhosts ADD COLUMN tags TEXT NOT NULL DEFAULT '[]'",
     "ALTER TABLE vhosts ADD COLUMN default_queue_type TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE vhosts ADD COLUMN protected INTEGER NOT NULL DEFAULT 0",
     "CREATE TABLE users (name BLOB PRIMARY KEY, password_hash TEXT NOT NULL, hashing_algorithm TEXT NOT NULL,"
     " tags TEXT NOT NULL) WITHOUT ROWID",
     "CREATE TABLE permissions (user BLOB NOT NULL, vhost BLOB NOT NULL, configure BLOB NOT NULL, write BLOB NOT NULL,"
     " read BLOB NOT NULL, PRIMARY KEY (user, vhost)) WITHOUT ROWID",
     "CREATE TABLE topic_permissions (user BLOB NOT NULL, vhost BLOB NOT NULL, exchange BLOB NOT NULL,"
     " write BLOB NOT NULL, read BLOB NOT NULL, PRIMARY KEY (user, vhost, exchange)) WITHOUT ROWID",
+    "CREATE TABLE parameters (vhost BLOB NOT NULL, component BLOB NOT NULL, name BLOB NOT NULL, value TEXT NOT NULL,"
+    " PRIMARY KEY (vhost, component, name)) WITHOUT ROWID",
+    "CREATE TABLE global_parameters (name BLOB PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
 )
 SCHEMAS: Final = (FIRST_FORMAT, SECOND_FORMAT, THIRD_FORMAT)
 
@@ -163,6 +167,8 @@ class Definitions:
                 self._users(),
                 self._permissions(),
                 self._topic_permissions(),
+                self._parameters(),
+                self._global_parameters(),
                 self._number(_LAST_QUEUE_ID) + 1,
             )
         except sqlite3.Error as error:
@@ -171,8 +177,10 @@ class Definitions:
             raise DamagedDefinitions(f"{self.path} is damaged: a row holds what Leveret never writes") from None
 
     def _vhosts(self) -> list[VirtualHostDefinition]:
-        rows = self._database.execute("SELECT name, description, tags, default_queue_type FROM vhosts")
-        return [VirtualHostDefinition(_text(row[0]), _text(row[1]), _strings(row[2]), row[3]) for row in rows]
+        rows = self._database.execute("SELECT name, description, tags, default_queue_type, protected FROM vhosts")
+        return [
+            VirtualHostDefinition(_text(row[0]), _text(row[1]), _strings(row[2]), row[3], row[4] != 0) for row in rows
+        ]
 
     def _users(self) -> list[User]:
         rows = self._database.execute("SELECT name, password_hash, hashing_algorithm, tags FROM users")
@@ -222,6 +230,16 @@ class Definitions:
         for owner, name, value in self._database.execute(query):
             found.setdefault(_text(owner), {})[name] = value
         return found
+
+    def _parameters(self) -> dict[str, dict[tuple[str, str], object]]:
+        found: dict[str, dict[tuple[str, str], object]] = {}
+        for vhost, component, name, value in self._database.execute("SELECT * FROM parameters"):
+            found.setdefault(_text(vhost), {})[_text(component), _text(name)] = json.loads(value)
+        return found
+
+    def _global_parameters(self) -> dict[str, object]:
+        rows = self._database.execute("SELECT name, value FROM global_parameters")
+        return {_text(name): json.loads(value) for name, value in rows}
 
     def commit(self, changes: Changes) -> None:
         """Make the changes, all or none; they are on the disk when this returns.

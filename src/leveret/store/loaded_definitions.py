@@ -12,11 +12,12 @@ from leveret.broker.users import User
 class VirtualHostDefinition:
     """A virtual host. An empty default queue type is none."""
 
-    def __init__(self, name: str, description: str, tags: list[str], default_queue_type: str) -> None:
+    def __init__(self, name: str, description: str, tags: list[str], default_queue_type: str, protected: bool) -> None:
         self.name: Final = name
         self.description: Final = description
         self.tags: Final = tags
         self.default_queue_type: Final = default_queue_type
+        self.protected: Final = protected
 
 
 class ExchangeDefinition:
@@ -101,6 +102,8 @@ class LoadedDefinitions:
         users: list[User],
         permissions: list[Permission],
         topic_permissions: list[TopicPermission],
+        parameters: dict[str, dict[tuple[str, str], object]],
+        global_parameters: dict[str, object],
         next_queue_id: int,
     ) -> None:
         self.vhosts: Final = vhosts
@@ -113,4 +116,6 @@ class LoadedDefinitions:
         self.users: Final = users
         self.permissions: Final = permissions
         self.topic_permissions: Final = topic_permissions
+        self.parameters: Final = parameters  # by virtual host, then by component and name
+        self.global_parameters: Final = global_parameters
         self.next_queue_id: Final = next_queue_id

@@ -15,15 +15,15 @@ from leveret.broker.broker import Broker
 from leveret.broker.channel import Channel
 from leveret.broker.connection import Connection
 from leveret.broker.deduplication import QueueIdentifiers
+from leveret.broker.defaults import Defaults
 from leveret.broker.delay_queue import DelayQueue
 from leveret.broker.durability import NOT_STORED, PENDING, Store
 from leveret.broker.exchange.base import Exchange
 from leveret.broker.message import Message
-from leveret.broker.passwords import SALT
 from leveret.broker.permissions import Permission, TopicPermission
 from leveret.broker.policy import Policy
 from leveret.broker.queue import Queue
-from leveret.broker.users import Defaults, User
+from leveret.broker.users import User
 from leveret.broker.vhost import VirtualHost
 from leveret.store.batch import Batch, Group
 from leveret.store.compaction import CopyForward
@@ -89,7 +89,7 @@ class LocalStore(Store):
         self._broker: Broker | None = None
         self._sync_interval = float(sync.partition("=")[2] or 0) / 1000
         self._next_sync = 0.0
-        first = first_definitions(Defaults() if defaults is None else defaults, os.urandom(SALT))
+        first = first_definitions(Defaults() if defaults is None else defaults, os.urandom)
         self.definitions: Final = Definitions(definitions_path, first)
         self.loaded: Final[LoadedDefinitions] = self.definitions.load()
         self.segment_files: Final = SegmentFiles(files, messages_path)
@@ -296,7 +296,7 @@ class LocalStore(Store):
         return queue_id
 
     def vhost_set(self, vhost: VirtualHost) -> None:
-        self._changes.set_vhost(vhost.name, vhost.description, vhost.tags, vhost.default_queue_type)
+        self._changes.set_vhost(vhost.name, vhost.description, vhost.tags, vhost.default_queue_type, vhost.protected)
 
     def vhost_deleted(self, name: str, queues: list[Queue]) -> None:
         self._changes.delete_vhost(name)
@@ -360,6 +360,18 @@ class LocalStore(Store):
 
     def user_limits_set(self, user: str, limits: dict[str, int]) -> None:
         self._changes.set_user_limits(user, limits)
+
+    def parameter_set(self, vhost: str, component: str, name: str, value: object) -> None:
+        self._changes.set_parameter(vhost, component, name, value)
+
+    def parameter_cleared(self, vhost: str, component: str, name: str) -> None:
+        self._changes.clear_parameter(vhost, component, name)
+
+    def global_parameter_set(self, name: str, value: object) -> None:
+        self._changes.set_global_parameter(name, value)
+
+    def global_parameter_cleared(self, name: str) -> None:
+        self._changes.clear_global_parameter(name)
 
     def _commit_to_wait_for(self) -> int:
         """The number of the commit with the last change in it."""

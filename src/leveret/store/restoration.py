@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Final
 
 from leveret.broker.binding import Binding, Destination
 from leveret.broker.broker import DEFAULT_DESCRIPTION, Broker
+from leveret.broker.defaults import Defaults
 from leveret.broker.delay_queue import NAME_PREFIX, DelayQueue
 from leveret.broker.exchange.types import is_known, make_exchange
-from leveret.broker.passwords import SHA256, hashed
-from leveret.broker.permissions import EVERYTHING, Permission
+from leveret.broker.parameters import CLUSTER_ID, ID_SIZE, new_cluster_id
 from leveret.broker.policy import InvalidPolicy, make_policy
 from leveret.broker.queue import Queue
-from leveret.broker.users import Defaults, User
 from leveret.broker.vhost import VirtualHost
 from leveret.store.definition_changes import Changes
 from leveret.store.loaded_definitions import BindingDefinition, LoadedDefinitions, QueueDefinition
@@ -21,12 +21,18 @@ from leveret.store.loaded_definitions import BindingDefinition, LoadedDefinition
 log: Final = logging.getLogger("leveret.store")
 
 
-def first_definitions(defaults: Defaults, salt: bytes) -> Changes:
+def first_definitions(defaults: Defaults, random_octets: Callable[[int], bytes]) -> Changes:
     """What a new broker begins with."""
     changes = Changes()
+    changes.set_global_parameter(CLUSTER_ID, new_cluster_id(random_octets(ID_SIZE)))
+    if not defaults.made:
+        return changes
     changes.set_vhost(defaults.vhost, DEFAULT_DESCRIPTION)
-    changes.set_user(User(defaults.user, hashed(defaults.password.encode(), salt), SHA256, defaults.tags))
-    changes.set_permission(Permission(defaults.user, defaults.vhost, EVERYTHING, EVERYTHING, EVERYTHING))
+    users, permissions = defaults.first_users(random_octets)
+    for user in users:
+        changes.set_user(user)
+    for permission in permissions:
+        changes.set_permission(permission)
     return changes
 
 
@@ -35,10 +41,11 @@ def restore_definitions(broker: Broker, loaded: LoadedDefinitions) -> dict[int, 
     broker.vhosts.clear()
     for described in loaded.vhosts:
         broker.vhosts[described.name] = broker.new_vhost(
-            described.name, described.description, described.tags, described.default_queue_type
+            described.name, described.description, described.tags, described.default_queue_type, described.protected
         )
     broker.users.restore(loaded.users)
     broker.permissions.restore(loaded.permissions, loaded.topic_permissions)
+    broker.parameters.restore(loaded.parameters, loaded.global_parameters)
     for exchange in loaded.exchanges:
         vhost = broker.vhosts[exchange.vhost]
         if not is_known(exchange.type_name):
@@ -92,7 +99,13 @@ def restore_policies(broker: Broker, loaded: LoadedDefinitions) -> None:
     for policy in loaded.policies:
         try:
             made = make_policy(
-                policy.name, policy.pattern, policy.apply_to, policy.definition, policy.priority, policy.operator
+                policy.name,
+                policy.pattern,
+                policy.apply_to,
+                policy.definition,
+                policy.priority,
+                policy.operator,
+                tolerant=True,
             )
         except InvalidPolicy as error:
             log.error("policy '%s' of vhost '%s' is left out: %s", policy.name, policy.vhost, error)

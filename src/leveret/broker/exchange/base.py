@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
+from mypy_extensions import i64
+
 from leveret.amqp.field_table import Table
 from leveret.amqp.properties import BasicProperties
 from leveret.broker.binding import Binding, Destination
@@ -47,6 +49,8 @@ class Exchange(Destination):
         self.identifiers = exchange_identifiers(arguments)  # that came by, if duplicates are to be dropped
         if self.identifiers is not None:
             self.routes_each_message = True
+        self.publish_in: i64 = 0  # messages that were published to it
+        self.publish_out: i64 = 0  # and how many queues they went to, together
         self.apply({})
 
     def apply(self, definition: Mapping[str, str | int]) -> None:

@@ -1,0 +1,141 @@
+"""Counters of what happens to messages, under the names of RabbitMQ's `message_stats`.
+
+They only ever rise. Counting must cost next to nothing: a message adds to its channel, its exchange and its queue, or a
+run of deliveries does so once. What a virtual host has is gathered from its channels when somebody asks, and when a
+channel ends (`pour_into`), so that nothing is lost and nothing counted twice.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mypy_extensions import i64
+
+FIELDS: Final = (
+    "publish",
+    "confirm",
+    "return_unroutable",
+    "drop_unroutable",
+    "deliver",
+    "deliver_no_ack",
+    "get",
+    "get_no_ack",
+    "get_empty",
+    "ack",
+    "redeliver",
+)
+
+
+class Traffic:
+    """What happened to the messages of a channel, a queue or a virtual host.
+
+    What a queue was published is counted by its positions (`Queue.published`).
+    """
+
+    def __init__(self) -> None:
+        self.publish: i64 = 0
+        self.confirm: i64 = 0
+        self.return_unroutable: i64 = 0
+        self.drop_unroutable: i64 = 0
+        self.deliver: i64 = 0  # to be acknowledged
+        self.deliver_no_ack: i64 = 0
+        self.get: i64 = 0  # to be acknowledged
+        self.get_no_ack: i64 = 0
+        self.get_empty: i64 = 0
+        self.ack: i64 = 0
+        self.redeliver: i64 = 0  # those of the deliveries and gets that were not the first
+
+    def values(self) -> tuple[int, ...]:
+        """The counters in the order of FIELDS."""
+        return (
+            int(self.publish),
+            int(self.confirm),
+            int(self.return_unroutable),
+            int(self.drop_unroutable),
+            int(self.deliver),
+            int(self.deliver_no_ack),
+            int(self.get),
+            int(self.get_no_ack),
+            int(self.get_empty),
+            int(self.ack),
+            int(self.redeliver),
+        )
+
+    def pour_into(self, total: Traffic, poured: Traffic) -> None:
+        """Add to a total what came up since the last time; `poured` remembers what has been added."""
+        total.publish += self.publish - poured.publish
+        total.confirm += self.confirm - poured.confirm
+        total.return_unroutable += self.return_unroutable - poured.return_unroutable
+        total.drop_unroutable += self.drop_unroutable - poured.drop_unroutable
+        total.deliver += self.deliver - poured.deliver
+        total.deliver_no_ack += self.deliver_no_ack - poured.deliver_no_ack
+        total.get += self.get - poured.get
+        total.get_no_ack += self.get_no_ack - poured.get_no_ack
+        total.get_empty += self.get_empty - poured.get_empty
+        total.ack += self.ack - poured.ack
+        total.redeliver += self.redeliver - poured.redeliver
+        poured.publish = self.publish
+        poured.confirm = self.confirm
+        poured.return_unroutable = self.return_unroutable
+        poured.drop_unroutable = self.drop_unroutable
+        poured.deliver = self.deliver
+        poured.deliver_no_ack = self.deliver_no_ack
+        poured.get = self.get
+        poured.get_no_ack = self.get_no_ack
+        poured.get_empty = self.get_empty
+        poured.ack = self.ack
+        poured.redeliver = self.redeliver
+
+
+def count_deliveries(queue: Traffic, channel: Traffic, no_ack: bool, count: i64) -> None:
+    """So many messages of a queue went to a consumer of a channel."""
+    if no_ack:
+        queue.deliver_no_ack += count
+        channel.deliver_no_ack += count
+    else:
+        queue.deliver += count
+        channel.deliver += count
+
+
+class Octets:
+    """What came from the sockets of a connection, or of a virtual host's connections, and went to them."""
+
+    def __init__(self) -> None:
+        self.received: i64 = 0
+        self.reads: i64 = 0
+        self.sent: i64 = 0
+        self.sends: i64 = 0
+
+    def came(self, size: i64) -> None:
+        """So much came with one read, or nothing, if none was made."""
+        self.received += size
+        if size:
+            self.reads += 1
+
+    def pour_into(self, total: Octets, poured: Octets) -> None:
+        """As `Traffic.pour_into`."""
+        total.received += self.received - poured.received
+        total.reads += self.reads - poured.reads
+        total.sent += self.sent - poured.sent
+        total.sends += self.sends - poured.sends
+        poured.received, poured.reads, poured.sent, poured.sends = self.received, self.reads, self.sent, self.sends
+
+
+class Churn:
+    """How many connections, channels and queues have come and gone, under RabbitMQ's names."""
+
+    def __init__(self) -> None:
+        self.connection_created: i64 = 0
+        self.connection_closed: i64 = 0
+        self.channel_created: i64 = 0
+        self.channel_closed: i64 = 0
+        self.queue_declared: i64 = 0  # also those that were there
+        self.queue_created: i64 = 0
+        self.queue_deleted: i64 = 0
+
+    def channels(self, more: i64) -> None:
+        """So many channels have come, or have gone if they are less than none."""
+        if more > 0:
+            self.channel_created += more
+        else:
+            self.channel_closed -= more

@@ -1,0 +1,69 @@
+"""Answers: JSON in pieces, with RabbitMQ's headers.
+
+What a list says is made in slices, so it is sent as it was made: a large answer is never in one piece.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from typing import Any, Final, TypeAlias
+
+from leveret.management.http.errors import Refused
+
+Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+JSON: Final = "application/json"
+SECURITY_POLICY: Final = "script-src 'self' 'unsafe-eval' 'unsafe-inline'; object-src 'self'"
+VARY_WITH_BODY: Final = "accept, accept-encoding, origin"
+VARY: Final = "origin"
+WITHOUT_LENGTH: Final = 204
+
+encoded: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False, allow_nan=False).encode
+
+
+class Answer:
+    """A status, a body in pieces, and headers beside those that every answer has."""
+
+    def __init__(self, status: int, pieces: Sequence[bytes] = (), headers: Mapping[str, str] | None = None) -> None:
+        self.status: Final = status
+        self.pieces: Final = pieces
+        self.headers: Final = {} if headers is None else headers
+
+
+def of_json(value: object, status: int = 200) -> Answer:
+    """An answer that says this."""
+    return of_pieces([encoded(value).encode()], status)
+
+
+def of_pieces(pieces: Sequence[bytes], status: int = 200) -> Answer:
+    """An answer whose body is JSON already."""
+    return Answer(status, pieces, {"content-type": JSON, "cache-control": "no-cache", "vary": VARY_WITH_BODY})
+
+
+def of_refusal(refused: Refused) -> Answer:
+    """An answer that says why a request is not granted."""
+    if not refused.error:
+        return Answer(refused.status, headers=refused.headers)
+    body = encoded({"error": refused.error, "reason": refused.reason}).encode()
+    return Answer(refused.status, [body], {"content-type": JSON, **refused.headers})
+
+
+async def send_answer(answer: Answer, send: Send, with_body: bool) -> None:
+    """Send an answer, of which HEAD wants the headers alone; between two pieces the broker works."""
+    headers = {"content-security-policy": SECURITY_POLICY, "vary": VARY, **answer.headers}
+    if answer.status != WITHOUT_LENGTH:
+        headers["content-length"] = str(sum(map(len, answer.pieces)))
+    await send(
+        {
+            "type": "http.response.start",
+            "status": answer.status,
+            "headers": [(name.encode(), value.encode("latin-1", "replace")) for name, value in headers.items()],
+        }
+    )
+    if with_body:
+        for piece in answer.pieces:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await asyncio.sleep(0)
+    await send({"type": "http.response.body", "body": b""})

@@ -1,0 +1,97 @@
+"""The application: all resources of the API under `/api`, and the errors for what is none."""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+from typing import Any, Final
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from leveret.management.http import (
+    bindings,
+    channels,
+    connections,
+    consumers,
+    definitions,
+    exchanges,
+    health,
+    messages,
+    node_settings,
+    nodes,
+    overview,
+    parameters,
+    permissions,
+    policies,
+    queues,
+    users,
+    vhosts,
+)
+from leveret.management.http.answers import Send, of_refusal, send_answer
+from leveret.management.http.call import Receive
+from leveret.management.http.errors import object_not_found
+from leveret.management.http.resource import Resource
+from leveret.management.node import Node
+
+# RabbitMQ's first match counts: what is named in a path goes before what is a part that may be anything.
+RESOURCES: Final[tuple[Resource, ...]] = (
+    *overview.RESOURCES,
+    *queues.RESOURCES,
+    *exchanges.RESOURCES,
+    *messages.RESOURCES,
+    *bindings.RESOURCES,
+    *connections.RESOURCES,
+    *channels.RESOURCES,
+    *consumers.RESOURCES,
+    *nodes.RESOURCES,
+    *vhosts.RESOURCES,
+    *users.RESOURCES,
+    *permissions.RESOURCES,
+    *definitions.RESOURCES,
+    *policies.RESOURCES,
+    *parameters.RESOURCES,
+    *health.RESOURCES,
+    *node_settings.RESOURCES,
+)
+PREFIX: Final = "/api"
+
+
+class EncodedPaths:
+    """Leaves paths encoded for the router, since the names in them may have slashes; drops a slash at the end."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app: Final = app
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+        if scope["type"] == "http":
+            path = scope["raw_path"].decode("latin-1")
+            scope["path"] = path[:-1] if path.endswith("/") and len(path) > 1 else path
+        await self._app(scope, receive, send)  # type: ignore[arg-type]
+
+
+class Nowhere:
+    """Answers for a path that names nothing."""
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        await send_answer(of_refusal(object_not_found()), send, scope["method"] != "HEAD")
+
+
+async def home(_request: Request) -> Response:
+    """Where people with a browser land."""
+    return Response("Leveret's HTTP API is at /api\n", media_type="text/plain")
+
+
+def application(node: Node) -> Starlette:
+    """The ASGI application that serves a node's API."""
+    routes = [Route(PREFIX + resource.path, resource) for resource in RESOURCES]
+    app = Starlette(routes=[Route("/", home), Route(PREFIX, home), *routes], middleware=[Middleware(EncodedPaths)])
+    app.router.redirect_slashes = False
+    app.router.default = Nowhere()
+    app.state.node = node
+    return app

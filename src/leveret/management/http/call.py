@@ -1,0 +1,151 @@
+"""A call: one request of a known user, with what its path, its query and its body say."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from functools import cached_property
+from typing import Any, Final, TypeAlias
+from urllib.parse import parse_qsl, unquote
+
+from leveret.broker.users import User
+from leveret.broker.vhost import VirtualHost
+from leveret.management.http.access import is_administrator
+from leveret.management.http.errors import bad_request, key_missing, not_found, object_not_found
+from leveret.management.node import Node
+
+Receive: TypeAlias = Callable[[], Awaitable[Mapping[str, Any]]]
+
+BODY_LIMIT: Final = 20_000_000  # octets; RabbitMQ's management.http.max_body_size
+NO_OBJECTS: Final = (b"", b"null", b"undefined")  # what RabbitMQ takes for an object without keys
+DEFAULT_EXCHANGE: Final = "amq.default"  # what paths call it
+OF_EXCHANGES: Final = ("exchange", "source", "destination")
+
+
+class Call:
+    """One request. `arguments` are the parts of the path, decoded; `headers` have names in lower case."""
+
+    def __init__(
+        self,
+        node: Node,
+        user: User,
+        method: str,
+        arguments: Mapping[str, str],
+        query: str,
+        headers: Mapping[str, str],
+        receive: Receive,
+    ) -> None:
+        self.node: Final = node
+        self.broker: Final = node.broker
+        self.user: Final = user
+        self.method: Final = method
+        self.headers: Final = headers
+        self._arguments: Final = arguments
+        self._query: Final = query
+        self._receive: Final = receive
+
+    # what the path names
+
+    def argument(self, name: str) -> str:
+        """A part of the path; the default exchange's name is the empty one."""
+        value = unquote(self._arguments[name], errors="surrogateescape")
+        return "" if value == DEFAULT_EXCHANGE and name in OF_EXCHANGES else value
+
+    @property
+    def vhost_name(self) -> str | None:
+        """The virtual host that the path names, or else the header x-vhost; None if neither does."""
+        if "vhost" in self._arguments:
+            return self.argument("vhost")
+        return self.headers.get("x-vhost") or None
+
+    def find_vhost(self) -> VirtualHost | None:
+        """The virtual host that is named, if it is there."""
+        return None if self.vhost_name is None else self.broker.vhosts.get(self.vhost_name)
+
+    def vhost(self) -> VirtualHost:
+        """The virtual host that is named; Refused with 404 if it is not there."""
+        vhost = self.find_vhost()
+        if vhost is None:
+            raise object_not_found()
+        return vhost
+
+    def vhost_to_change(self) -> VirtualHost:
+        """As `vhost`, with RabbitMQ's other error, for what is declared, bound, published or deleted."""
+        vhost = self.find_vhost()
+        if vhost is None:
+            raise not_found("vhost_not_found")
+        return vhost
+
+    def vhosts(self) -> Iterator[VirtualHost]:
+        """Those whose things are listed: the one that is named, or all, as far as the user may use them.
+
+        Refused with 404 if the one that is named is not there.
+        """
+        for vhost in [self.vhost()] if self.vhost_name is not None else list(self.broker.vhosts.values()):
+            if is_administrator(self.user) or self.broker.permissions.find(self.user.name, vhost.name) is not None:
+                yield vhost
+
+    # the query
+
+    @cached_property
+    def query(self) -> Mapping[str, str]:
+        """The parameters; of one that stands twice the first."""
+        return dict(reversed(parse_qsl(self._query, keep_blank_values=True, errors="surrogateescape")))
+
+    def is_set(self, name: str) -> bool:
+        """Whether a parameter is `true`."""
+        return self.query.get(name) == "true"
+
+    # the body
+
+    async def body(self) -> bytes:
+        """The body's octets."""
+        pieces: list[bytes] = []
+        size = 0
+        more = True
+        while more:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise bad_request("the body is not complete")
+            pieces.append(message.get("body", b""))
+            size += len(pieces[-1])
+            if size > BODY_LIMIT:
+                raise bad_request("Exceeded HTTP request body size limit")
+            more = message.get("more_body", False)
+        return b"".join(pieces)
+
+    async def json(self, *needed: str) -> dict[str, Any]:
+        """The object that the body is, which has the keys that are needed. Refused if it is none, or lacks one."""
+        body = await self.body()
+        try:
+            value = {} if body in NO_OBJECTS else json.loads(body, parse_constant=no_constant)
+        except (ValueError, RecursionError):
+            raise bad_request("not_json") from None
+        if isinstance(value, str):
+            raise bad_request(
+                "invalid payload: the request body JSON-decoded to a string. Is the input doubly-JSON-encoded?"
+            )
+        if not isinstance(value, dict):
+            raise bad_request("not_json")
+        if missing := [name for name in needed if name not in value]:
+            raise key_missing(missing)
+        return value
+
+    # changes
+
+    def begin_change(self) -> None:
+        """Has to be called before something in the broker is changed, without waiting in between."""
+        self.node.begin_tick()
+        self.broker.events.act_as(self.user.name)
+
+    async def committed(self) -> None:
+        """What was changed so far is on the disk when this returns."""
+        done = asyncio.Event()
+        self.broker.store.when_committed(done.set)
+        await done.wait()
+
+
+def no_constant(name: str) -> object:
+    """Python reads NaN and Infinity, which are no JSON."""
+    raise ValueError(f"unexpected {name}")

@@ -1,0 +1,44 @@
+"""The listeners of a node, as the overview and the nodes show them."""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import urlsplit
+
+from leveret.management.node import Node
+
+PROTOCOLS: Final = {"amqp": "amqp", "amqps": "amqp/ssl", "http": "http", "https": "https"}
+
+
+def listeners(node: Node) -> list[dict[str, object]]:
+    """Every listening TCP address."""
+    result: list[dict[str, object]] = []
+    for url in node.listeners:
+        parts = urlsplit(url)
+        if parts.scheme in PROTOCOLS:
+            result.append(
+                {
+                    "node": node.broker.node,
+                    "protocol": PROTOCOLS[parts.scheme],
+                    "ip_address": parts.hostname or "",
+                    "port": parts.port or 0,
+                    "socket_opts": [],
+                }
+            )
+    return result
+
+
+def contexts(node: Node) -> list[dict[str, object]]:
+    """Where the HTTP API is."""
+    return [
+        {
+            "ssl_opts": [],
+            "node": node.broker.node,
+            "description": "RabbitMQ Management",
+            "path": "/",
+            "ip": listener["ip_address"],
+            "port": str(listener["port"]),
+        }
+        for listener in listeners(node)
+        if str(listener["protocol"]).startswith("http")
+    ]

@@ -1,0 +1,39 @@
+"""What the requests of the control socket have in common: their words, and how they are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+REFUSED: Final = "refused"  # what was asked for is not valid, or not there
+NO_VHOST: Final = "vhost"
+
+
+class ChangeRefused(Exception):
+    """A change that is not made; the text is RabbitMQ's. `kind` tells leveretctl how to show it."""
+
+    def __init__(self, text: str, kind: str = REFUSED) -> None:
+        super().__init__(text)
+        self.kind: Final = kind
+
+
+class BadRequest(Exception):
+    """A request that can't be answered; says why."""
+
+
+def text_of(request: Mapping[str, object], key: str) -> str:
+    """A text of the request, or BadRequest."""
+    value = request.get(key)
+    if not isinstance(value, str):
+        raise BadRequest(f"{key} is a string")
+    return value
+
+
+def no_such_vhost(name: str) -> ChangeRefused:
+    """The error for a virtual host that is not there."""
+    return ChangeRefused(f"Virtual host '{name}' does not exist", NO_VHOST)
+
+
+def no_such_user(name: str) -> str:
+    """The text for a user who is not there, as rabbitmqctl prints it."""
+    return f'{{:no_such_user, "{name}"}}'

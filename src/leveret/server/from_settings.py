@@ -1,0 +1,72 @@
+"""What the settings come to, for the parts that a server is made of."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import fields
+
+from leveret.broker.defaults import Defaults, DefaultUser
+from leveret.broker.limits import NodeLimits
+from leveret.server.alarms import DEFAULT_DISK_FREE_LIMIT
+from leveret.server.limit_settings import LimitSettings
+from leveret.server.limits import octets_of
+from leveret.server.listener import SocketOptions
+from leveret.server.setting_kinds import split_address
+from leveret.server.settings import Settings
+
+LOOPBACK: tuple[str, ...] = ("127.0.0.1",)
+
+
+def node_name(settings: Settings) -> str:
+    """The node's name, with that of the host."""
+    name = settings.node_name or "leveret"
+    return name if "@" in name else f"{name}@{socket.gethostname()}"
+
+
+def defaults_of(settings: Settings) -> Defaults:
+    """What a new broker, and a new virtual host, begins with."""
+    first = DefaultUser(
+        settings.default_user,
+        settings.default_pass,
+        settings.default_user_tags,
+        configure=settings.default_permissions_configure,
+        write=settings.default_permissions_write,
+        read=settings.default_permissions_read,
+    )
+    others = [
+        DefaultUser(user.name, user.password, user.tags, user.vhost_pattern, user.configure, user.write, user.read)
+        for user in settings.default_users
+    ]
+    made = settings.load_definitions is None
+    return Defaults(settings.default_vhost, first, others, settings.default_queue_type or "", made)
+
+
+def node_limits(settings: Settings) -> NodeLimits:
+    """The limits of the node, which have their names in the settings."""
+    return NodeLimits(**{limit.name: getattr(settings, limit.name) for limit in fields(LimitSettings)})
+
+
+def memory_limit(settings: Settings) -> int:
+    """How many octets of memory may be in use."""
+    return octets_of(settings.memory_limit, settings.memory_total)
+
+
+def disk_free_limit(settings: Settings) -> int:
+    """How many octets have to be free for the data folder."""
+    if settings.disk_free_limit is not None:
+        return octets_of(settings.disk_free_limit, settings.memory_total)
+    return max(DEFAULT_DISK_FREE_LIMIT, 2 * settings.segment_size)
+
+
+def socket_options(settings: Settings) -> SocketOptions:
+    """What sockets are set to."""
+    return SocketOptions(
+        settings.tcp_backlog, settings.tcp_nodelay, settings.tcp_keepalive, settings.tcp_sndbuf, settings.tcp_recbuf
+    )
+
+
+def management_hosts(settings: Settings) -> tuple[str, ...]:
+    """Where the HTTP API is: if nothing else is said, on the hosts where AMQP is."""
+    if settings.management_bind:
+        return settings.management_bind
+    return tuple(dict.fromkeys(split_address(address)[0] for address in settings.bind)) or LOOPBACK

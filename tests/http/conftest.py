@@ -1,0 +1,24 @@
+"""One broker for each module; tests make what they need under names of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.http.client import Api
+from tests.support.broker_process import BrokerProcess
+
+
+@pytest.fixture(scope="module")
+def leveret(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrokerProcess]:
+    with BrokerProcess(tmp_path_factory.mktemp("http")) as process:
+        yield process
+
+
+@pytest.fixture(scope="module")
+def api(leveret: BrokerProcess) -> Iterator[Api]:
+    """The API as an administrator sees it."""
+    api = Api(leveret.http_port)
+    yield api
+    api.close()
