@@ -447,6 +447,7 @@ class Connection(Output):
             self.release()
             self._partial = []
             self._partial_size = 0
+            self.broker.events.connection_closed(self)
             self.broker.connections.pop(self, None)
             for usage in self._usages:
                 usage.connections -= 1

@@ -6,8 +6,7 @@ is a matter of attributes and counts: none walks through a queue's messages. Non
 Rows are made as they are asked for. Whoever lists a large broker may stop between two rows and let it work: each
 collection is copied when it is reached, and what was deleted meanwhile is left out.
 
-RabbitMQ's process identifiers become `<node.started.object.number>`: those of one thing are equal (a queue's owner_pid
-and its connection's pid), and more can't be read from them.
+RabbitMQ's process identifiers become those of `broker.process_ids`.
 """
 
 from __future__ import annotations
@@ -31,6 +30,7 @@ from leveret.broker.message import Message
 from leveret.broker.permissions import Permission, TopicPermission
 from leveret.broker.policy import Policy, definition_of
 from leveret.broker.policy_definition import effective_definition
+from leveret.broker.process_ids import channel_pid, pid
 from leveret.broker.queue import Queue
 from leveret.broker.users import User
 from leveret.broker.vhost import VirtualHost
@@ -148,16 +148,6 @@ def user_limits(broker: Broker, _vhost: str) -> Iterator[tuple[str, Usage]]:
 
 
 # what several columns have in common
-
-
-def pid(broker: Broker, item: object, number: int = 0) -> str:
-    """The identifier of an item for as long as it lives; `number` tells apart what belongs to the same item."""
-    return f"<{broker.node}.{int(broker.started_at)}.{id(item) >> 4}.{number}>"
-
-
-def channel_pid(broker: Broker, channel: Channel) -> str:
-    """The identifier of a channel: its connection's, with its number."""
-    return pid(broker, channel.connection, int(channel.number))
 
 
 def queue_type(queue: Queue) -> str:
