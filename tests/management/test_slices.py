@@ -116,13 +116,15 @@ def test_what_somebody_deletes_meanwhile_is_an_error_with_a_name() -> None:
 
 
 def test_a_folder_is_loaded_in_the_order_of_its_names(tmp_path: Path) -> None:
-    (tmp_path / "20-queue.json").write_text('{"queues": [{"name": "q", "vhost": "v"}]}')
+    (tmp_path / "20-queue.json").write_text('{"queues": [{"name": "q", "vhost": "v"}], "users": [{"name": "u"}]}')
+    (tmp_path / "30-user.json").write_text('{"users": [{"name": "u", "tags": "management"}]}')
     (tmp_path / "10-vhost.json").write_text('{"vhosts": [{"name": "v"}]}')
     (tmp_path / ".hidden.json").write_text("not JSON")
     (tmp_path / "folder").mkdir()
     broker = new_broker()
     load_definitions(broker, tmp_path)
     assert list(broker.vhosts["v"].queues) == ["q"]
+    assert broker.users.user("u").tags == ["management"]
 
 
 def test_what_was_loaded_last_is_skipped_if_that_is_wanted(tmp_path: Path) -> None:

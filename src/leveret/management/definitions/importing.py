@@ -13,7 +13,7 @@ import hashlib
 import json
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -53,17 +53,16 @@ HASH: Final = "imported_definition_hash_value"  # the global parameter, which Ra
 
 
 class Import:
-    """Takes one document in, or the part of it that a file of one virtual host has, into that one."""
+    """Takes documents in, or the part of them that a file of one virtual host has, into that one."""
 
-    def __init__(self, broker: Broker, document: object, vhost: str | None = None) -> None:
-        """Raises InvalidDefinitions, NoSuchVirtualHost."""
-        if not isinstance(document, dict):
-            raise InvalidDefinitions("definitions are a JSON object")
+    def __init__(self, broker: Broker, documents: Sequence[object], vhost: str | None = None) -> None:
+        """Raises NoSuchVirtualHost."""
         if vhost is not None:
             broker.vhost(vhost)
         self._broker: Final = broker
-        self._document: Final[dict[str, object]] = document
+        self._documents: Final = documents
         self._vhost: Final = vhost
+        self.current = 0  # the number of the document that is being checked
         self._outlook: Final = Outlook(broker)
         self._before_topology: Final[list[Step]] = []
         self._topology: Final[list[Step]] = []
@@ -78,11 +77,13 @@ class Import:
         """Read and check everything, one object at a time. Raises InvalidDefinitions."""
         for categories, steps in ((BEFORE_TOPOLOGY, self._before_topology), (TOPOLOGY, self._topology)):
             for category in categories:
-                for at, values in enumerate(category.read(self._document, self._vhost)):
-                    step = category.step(Fields(f"{category.kind} number {at + 1}", values, self._vhost))
-                    if step.check(self._outlook):
-                        steps.append(step)
-                    yield
+                for number, document in enumerate(self._documents):
+                    self.current = number
+                    for at, values in enumerate(category.read(document, self._vhost)):
+                        step = category.step(Fields(f"{category.kind} number {at + 1}", values, self._vhost))
+                        if step.check(self._outlook):
+                            steps.append(step)
+                        yield
         self._check_limits()
 
     def apply(self) -> Iterator[None]:
@@ -163,8 +164,12 @@ def hash_of(files: list[bytes]) -> str:
 
 
 def import_now(broker: Broker, document: object) -> Import:
-    """Take in a whole document at once, as one transaction: for a broker that serves nobody yet."""
-    work = Import(broker, document)
+    """Take in a document at once, as one transaction. Raises InvalidDefinitions, and then nothing was changed."""
+    return complete(Import(broker, [document]))
+
+
+def complete(work: Import) -> Import:
+    """As `import_now`: for a broker that serves nobody yet."""
     with without_collection():
         for _ in work.check():
             pass
@@ -182,7 +187,7 @@ async def import_in_slices(
     Raises InvalidDefinitions, and then nothing was changed unless somebody deleted what the document relies on
     meanwhile; NoSuchVirtualHost.
     """
-    work = Import(broker, document, vhost)
+    work = Import(broker, [document], vhost)
     with without_collection():
         async for _ in in_slices(work.check()):
             pass
