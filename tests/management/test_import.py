@@ -47,7 +47,7 @@ def imported(name: str) -> tuple[Broker, Import]:
 
 
 def import_into(broker: Broker, content: object, vhost: str | None = None) -> Import:
-    work = Import(broker, content, vhost)
+    work = Import(broker, [content], vhost)
     for step in (work.check(), work.apply()):
         for _ in step:
             pass
@@ -272,7 +272,7 @@ def test_a_virtual_host_that_is_not_there() -> None:
     with pytest.raises(NoSuchVirtualHost):
         exported(new_broker(), "nowhere")
     with pytest.raises(NoSuchVirtualHost):
-        Import(new_broker(), {}, "nowhere")
+        Import(new_broker(), [{}], "nowhere")
 
 
 # what is wrong
