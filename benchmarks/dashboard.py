@@ -85,31 +85,19 @@ def declare_queues(port: int, http_port: int, count: int) -> None:
 
 
 def main() -> int:
-    options = argparse.ArgumentParser(description="Measure what an open dashboard costs.")
-    options.add_argument("--queues", type=int, default=5000)
-    options.add_argument("--rounds", type=int, default=3)
-    options.add_argument("--seconds", type=int, default=5)
-    given = options.parse_args()
+    parser = argparse.ArgumentParser(description="Measure what an open dashboard costs.")
+    parser.add_argument("--queues", type=int, default=5000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=int, default=5)
+    given = parser.parse_args()
     loads = {
         "delivered_per_s": ("throughput", "--size", "100", "--mode", "auto", "--seconds", str(given.seconds)),
         "p99_ms": ("latency", "--rate", "5000", "--size", "100", "--seconds", str(given.seconds)),
     }
     with tempfile.TemporaryDirectory() as folder:
-        command = [
-            sys.executable,
-            "-m",
-            "leveret",
-            "serve",
-            "--port",
-            "0",
-            "--management-port",
-            "0",
-            "--data-dir",
-            folder,
-        ]
-        process = subprocess.Popen(
-            [sys.executable, *serve], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-        )
+        options = ("--port", "0", "--management-port", "0", "--data-dir", folder)
+        command = [sys.executable, "-m", "leveret", "serve", *options]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         assert process.stdout is not None
         ports = [int(port) for port in re.findall(r":(\d+)", process.stdout.readline())]
         try:
