@@ -111,7 +111,7 @@ def test_a_file_without_users_is_given_the_default_one_once(tmp_path: Path, sche
     database = sqlite3.connect(tmp_path / FILE)
     database.executescript(schema)
     database.close()
-    first = first_definitions(Defaults("/", DefaultUser("admin", "secret", ["a"])), bytes)
+    first = first_definitions(Defaults("/", DefaultUser("admin", "secret", ("a",))), bytes)
     definitions = Definitions(str(tmp_path / FILE), first)
     loaded = definitions.load()
     vhosts = {each.name: (each.description, each.tags, each.default_queue_type) for each in loaded.vhosts}

@@ -388,6 +388,7 @@ class Channel:
         self.requeue_unacked(True)
         if self._got_timeout is not None:
             self._got_timeout.cancel()
+        self.connection.broker.events.channel_closed(self)
 
     def restore_settlements(self) -> None:
         """Undo the acknowledgements of a transaction: the deliveries are unacked again."""

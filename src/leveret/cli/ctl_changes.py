@@ -1,4 +1,4 @@
-"""The commands of leveretctl that set and clear policies, limits and parameters, and those that show limits.
+"""The commands that set and clear policies, limits and parameters and switch tracing, and those that show limits.
 
 They end when the broker says that the change is in effect and on the disk.
 """
@@ -49,8 +49,12 @@ def change(command: Command, options: Options, words: list[str]) -> int:
         done = ask(client, request, [banner] if options.banner else []).get("done")
     if not isinstance(done, dict):
         raise ControlFailure(SOFTWARE, "the broker's answer is not understood")
+    outcome = command.outcome.format(vhost=options.vhost)
     if options.formatter == "json":
-        write([json_text({"node": done.get("node"), "result": "ok"})])
+        said = {"value": outcome} if outcome else {}
+        write([json_text({"node": done.get("node"), "result": "ok", **said})])
+    elif outcome:
+        show_alone(outcome, options)
     return 0
 
 

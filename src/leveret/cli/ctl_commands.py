@@ -129,6 +129,24 @@ LIMIT_COMMANDS: Final = (
         ("global", "user", "no-table-headers"),
     ),
 )
+TRACE_COMMANDS: Final = (
+    Command(
+        "trace_on",
+        "Begins to copy all messages of a virtual host to amq.rabbitmq.trace",
+        "[--vhost <vhost>]",
+        ('Starting tracing for vhost "{vhost}" ...',),
+        options=(),
+        outcome="Trace enabled for vhost {vhost}",
+    ),
+    Command(
+        "trace_off",
+        "Stops to copy the messages of a virtual host",
+        "[--vhost <vhost>]",
+        ('Stopping tracing for vhost "{vhost}" ...',),
+        options=(),
+        outcome="Trace disabled for vhost {vhost}",
+    ),
+)
 OF_PARAMETER: Final = ("component_name", "name", "value")
 PARAMETER_COMMANDS: Final = (
     Command(
@@ -289,6 +307,7 @@ COMMANDS: Final = {
         *PARAMETER_COMMANDS,
         *DEFINITIONS_COMMANDS,
         *ACCESS_COMMANDS,
+        *TRACE_COMMANDS,
     )
 }
 
