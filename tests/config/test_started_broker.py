@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -77,6 +78,7 @@ def text(configuration: Path) -> str:
         log.file = {configuration.parent}/logs/broker.log
         log.file.formatter = json
         log.file.level = debug
+        cluster_name = burrows
         frobnicate = true
         cluster_partition_handling = autoheal
     """
@@ -141,6 +143,13 @@ def test_status_has_the_files_and_the_name(broker: BrokerProcess, configuration:
     assert status["config_files"] == [str(configuration)]
     assert status["log_files"] == ["<stderr>", str(log_file)]
     assert status["node_name"] == "hare@burrow"
+
+
+def test_the_name_of_the_cluster(broker: BrokerProcess) -> None:
+    with RawClient(broker.port) as client:
+        arguments = client.greet().arguments
+        arguments.unpack("BB")
+        assert arguments.table()["cluster_name"] == "burrows"
 
 
 def test_the_file_of_the_log_has_its_own_form_and_level(broker: BrokerProcess, log_file: Path) -> None:
@@ -224,7 +233,24 @@ def test_all_addresses(tmp_path: Path) -> None:
     with BrokerProcess(tmp_path, "--config", str(path)) as broker:
         for address in ("127.0.0.1", "127.0.0.2"):
             RawClient(broker.port, address).log_in().log_out()
+            with socket.create_connection((address, broker.http_port), timeout=DEADLINE):
+                pass  # the HTTP API is where AMQP is
         assert broker.log_path.read_text() == ""
+
+
+def test_definitions_that_the_file_names(tmp_path: Path) -> None:
+    definitions = {"vhosts": [{"name": "shop"}], "queues": [{"vhost": "shop", "name": "q", "durable": True}]}
+    (tmp_path / "definitions.json").write_text(json.dumps(definitions))
+    path = tmp_path / "rabbitmq.conf"
+    path.write_text(f"listeners.tcp.1 = 127.0.0.1:5672\nload_definitions = {tmp_path}/definitions.json\n")
+    with BrokerProcess(tmp_path, "--config", str(path), "--management-port", "none") as broker:
+        assert broker.http_port == 0
+        listed = leveretctl_here("-q", "list_queues", "-p", "shop", "--formatter", "json", data_dir=broker.data_dir)
+        assert [row["name"] for row in json.loads(listed.stdout)] == ["q"]
+        with RawClient(broker.port) as client:  # users come from definitions then, and there are none
+            client.greet()
+            client.send(start_ok(properties={"capabilities": {"authentication_failure_close": True}}))
+            client.expect_connection_close(403)
 
 
 def test_a_port_of_its_own(tmp_path: Path) -> None:

@@ -39,6 +39,8 @@ ROWS: list[Row] = [
     ("GET", "/vhosts/%2F", None, MONITOR, ALL, 200),
     ("PUT", "/vhosts/%2F", {}, ADMIN, ADMIN, 204),
     ("DELETE", "/vhosts/none", None, ADMIN, ADMIN, 404),
+    ("POST", "/vhosts/none/deletion/protection", None, ADMIN, ADMIN, 404),
+    ("DELETE", "/vhosts/none/deletion/protection", None, ADMIN, ADMIN, 404),
     ("POST", "/vhosts/%2F/start/NODE", None, ADMIN, ADMIN, 204),
     ("GET", "/vhosts/%2F/permissions", None, ADMIN, ADMIN, 200),
     ("GET", "/vhosts/%2F/topic-permissions", None, ADMIN, ADMIN, 200),

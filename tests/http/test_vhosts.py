@@ -16,7 +16,12 @@ def test_a_virtual_host_is_made_changed_and_deleted(api: Api) -> None:
     vhost = api.get(path)
     assert vhost["name"] == "a/b ü" and vhost["description"] == "what for" and vhost["tags"] == ["one", "two"]
     assert vhost["default_queue_type"] == "quorum"
-    assert vhost["metadata"] == {"description": "what for", "tags": ["one", "two"], "default_queue_type": "quorum"}
+    assert vhost["metadata"] == {
+        "description": "what for",
+        "tags": ["one", "two"],
+        "default_queue_type": "quorum",
+        "protected_from_deletion": False,
+    }
     assert api.put(path, {"tags": ["three"]}).status == 204
     assert (api.get(path)["tags"], api.get(path)["description"]) == (["three"], "what for")
     assert "a/b ü" in [each["name"] for each in api.get("/api/vhosts")]
@@ -37,6 +42,18 @@ def test_a_default_queue_type_has_to_be_one(api: Api) -> None:
     reply = api.put("/api/vhosts/typed", {"default_queue_type": "paper"})
     assert (reply.status, reply.json["error"]) == (400, "bad_request")
     assert api.call("GET", "/api/vhosts/typed").status == 404
+
+
+def test_a_virtual_host_may_be_protected_from_deletion(api: Api) -> None:
+    api.put("/api/vhosts/precious")
+    assert api.post("/api/vhosts/precious/deletion/protection").status == 204
+    assert api.get("/api/vhosts/precious")["protected_from_deletion"] is True
+    reason = "Refusing to delete virtual host 'precious' because it is protected from deletion"
+    assert api.delete("/api/vhosts/precious").error == (412, "precondition_failed", reason)
+    assert api.delete("/api/vhosts/precious/deletion/protection").status == 204
+    assert api.delete("/api/vhosts/precious").status == 204
+    for method in ("POST", "DELETE"):
+        assert api.call(method, "/api/vhosts/precious/deletion/protection").status == 404
 
 
 def test_messages_are_counted(api: Api) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from leveret.broker.broker import Broker
-from leveret.broker.users import Defaults
+from leveret.broker.defaults import Defaults
 from leveret.management.definitions.importing import TOGETHER, import_in_slices
 from leveret.management.definitions.loading import CannotLoad, load_definitions
 from leveret.management.definitions.steps import InvalidDefinitions

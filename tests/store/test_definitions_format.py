@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from leveret.amqp.field_table import encode_table
-from leveret.broker.users import Defaults
+from leveret.broker.defaults import Defaults, DefaultUser
 from leveret.store.definition_changes import Changes
 from leveret.store.definitions import FORMAT, CannotUseDefinitions, Definitions, NewerFormat
 from leveret.store.restoration import first_definitions
@@ -111,7 +111,7 @@ def test_a_file_without_users_is_given_the_default_one_once(tmp_path: Path, sche
     database = sqlite3.connect(tmp_path / FILE)
     database.executescript(schema)
     database.close()
-    first = first_definitions(Defaults("admin", "secret", "/", ("a",)), b"salt", bytes(16))
+    first = first_definitions(Defaults("/", DefaultUser("admin", "secret", ("a",))), bytes)
     definitions = Definitions(str(tmp_path / FILE), first)
     loaded = definitions.load()
     vhosts = {each.name: (each.description, each.tags, each.default_queue_type) for each in loaded.vhosts}

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from leveret.broker.broker import Broker, TooManyVirtualHosts
+from leveret.broker.broker import Broker, ProtectedVirtualHost, TooManyVirtualHosts
 from leveret.broker.queue_arguments import CLASSIC
 from leveret.broker.vhost import InvalidQueueType, VirtualHost
 from leveret.management.http.access import administrator, viewer_of_vhost
 from leveret.management.http.bodies import flag
 from leveret.management.http.call import Call
-from leveret.management.http.errors import bad_request
+from leveret.management.http.errors import bad_request, precondition_failed
 from leveret.management.http.lists import ABSENT, List, ListColumns
 from leveret.management.http.overview import message_totals, visible_vhosts
 from leveret.management.http.resource import Resource
@@ -44,6 +44,7 @@ def metadata(vhost: VirtualHost) -> dict[str, object]:
         "description": vhost.description,
         "tags": vhost.tags,
         "default_queue_type": default_queue_type(vhost),
+        "protected_from_deletion": vhost.protected,
     }
 
 
@@ -58,6 +59,7 @@ COLUMNS: Final[ListColumns[Counted]] = {
     "tags": lambda item, broker: item.vhost.tags,
     "default_queue_type": lambda item, broker: default_queue_type(item.vhost),
     "metadata": lambda item, broker: metadata(item.vhost),
+    "protected_from_deletion": lambda item, broker: item.vhost.protected,
     "tracing": lambda item, broker: item.vhost.firehose.on,
     "cluster_state": lambda item, broker: {broker.node: "running"},
     **{name: statistic(name) for counter in (*DATA, *OF_LENGTHS) for name in (counter, f"{counter}_details")},
@@ -113,8 +115,31 @@ def default_type_of(body: dict[str, Any]) -> str | None:
 
 async def delete_vhost(call: Call) -> None:
     """Delete one with all that is in it."""
+    name = call.vhost().name
     call.begin_change()
-    call.broker.delete_vhost(call.vhost().name)
+    try:
+        call.broker.delete_vhost(name)
+    except ProtectedVirtualHost:
+        reason = f"Refusing to delete virtual host '{name}' because it is protected from deletion"
+        raise precondition_failed(reason) from None
+    await call.committed()
+
+
+async def protect_vhost(call: Call) -> None:
+    """Protect one from being deleted."""
+    await set_protection(call, True)
+
+
+async def unprotect_vhost(call: Call) -> None:
+    """Let it be deleted again."""
+    await set_protection(call, False)
+
+
+async def set_protection(call: Call, protected: bool) -> None:
+    """Protect a virtual host from being deleted, or don't."""
+    name = call.vhost().name
+    call.begin_change()
+    call.broker.describe_vhost(name, protected=protected)
     await call.committed()
 
 
@@ -143,5 +168,12 @@ def access_to_vhost(call: Call) -> None:
 RESOURCES: Final = (
     Resource("/vhosts", get=list_vhosts),
     Resource("/vhosts/{vhost}", access_to_vhost, vhost_exists, get=get_vhost, put=put_vhost, delete=delete_vhost),
+    Resource(
+        "/vhosts/{vhost}/deletion/protection",
+        administrator,
+        vhost_exists,
+        post=protect_vhost,
+        delete=unprotect_vhost,
+    ),
     Resource("/vhosts/{vhost}/start/{node}", administrator, post=start_vhost),
 )
