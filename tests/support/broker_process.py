@@ -9,8 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
-READY = re.compile(r"ready amqp://(?:\[[^\]]+\]|[^:]+):(\d+)(?: http://(?:\[[^\]]+\]|[^:]+):(\d+))?")
+READY = re.compile(r"ready amqps?://(?:\[[^\]]+\]|[^:]+):(\d+)(?: http://(?:\[[^\]]+\]|[^:]+):(\d+))?")
 
 
 class ExternalBroker:
@@ -77,7 +78,7 @@ class BrokerProcess:
         self.process.stdout.close()
         return status
 
-    def __enter__(self) -> BrokerProcess:
+    def __enter__(self) -> Self:
         self.start()
         return self
 

@@ -96,13 +96,15 @@ def qos(channel: Channel, method: BasicQos) -> None:
 
     In RabbitMQ the prefetch of a consumer holds for consumers to come alone. Celery on RabbitMQ 4 changes it while
     it consumes and counts on being obeyed, so here it holds for the running ones too, until the next basic.consume
-    shows that it was meant for a newcomer.
+    shows that it was meant for a newcomer. As in RabbitMQ it lifts a prefetch of the channel that was set before: who
+    wants both sets the channel's last.
     """
     if method.prefetch_size:
         raise HardError(NOT_IMPLEMENTED, f"prefetch_size!=0 ({method.prefetch_size})")
     if method.global_:
         channel.prefetch = method.prefetch_count
     else:
+        channel.prefetch = 0
         channel.consumer_prefetch = method.prefetch_count
         channel.prefetch_changed = True
         for consumer in channel.consumers.values():

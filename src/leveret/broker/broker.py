@@ -23,6 +23,7 @@ from leveret.broker.durability import Store
 from leveret.broker.events import INTERNAL_USER, Events
 from leveret.broker.limits import NO_LIMIT, NodeLimits, Usage, reached
 from leveret.broker.login import FailedLogins, LoginAttempts, SlowWork
+from leveret.broker.mechanisms import DEFAULT_MECHANISMS
 from leveret.broker.parameters import CLUSTER_ID, ID_SIZE, Parameters, new_cluster_id
 from leveret.broker.permissions import Permissions
 from leveret.broker.queue import Queue
@@ -95,6 +96,7 @@ class Broker:
         self.parameters: Final = Parameters(self)
         self.failed_logins: Final = FailedLogins()
         self.login_attempts: Final = LoginAttempts()
+        self.mechanisms: tuple[str, ...] = DEFAULT_MECHANISMS  # by which clients may log in, in order of preference
         self.slow_work = SlowWork()
         self.limits: Final = NodeLimits() if limits is None else limits
         self.redeclare: Final = redeclare  # how strictly redeclares are compared

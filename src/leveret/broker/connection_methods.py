@@ -32,7 +32,8 @@ from leveret.broker.connection_state import (
     RUNNING,
 )
 from leveret.broker.limits import check_connection
-from leveret.broker.login import MECHANISMS, BadCredentials, PasswordCheck, credentials
+from leveret.broker.login import BadCredentials, PasswordCheck, credentials
+from leveret.broker.mechanisms import EXTERNAL, offered, user_of_certificate
 
 if TYPE_CHECKING:
     from leveret.broker.connection import Connection
@@ -46,7 +47,8 @@ ACCEPTED_HEADERS: Final = (PROTOCOL_HEADER, b"AMQP\x01\x01\x00\x09", b"AMQP\x01\
 
 def start(connection: Connection) -> None:
     """Answer the protocol header."""
-    connection.send_method(0, ConnectionStart(0, 9, connection.broker.server_properties, MECHANISMS, b"en_US"))
+    mechanisms = " ".join(offered(connection)).encode()
+    connection.send_method(0, ConnectionStart(0, 9, connection.broker.server_properties, mechanisms, b"en_US"))
 
 
 def handle(connection: Connection, method: Method) -> None:
@@ -80,10 +82,13 @@ def handle_while_closing(connection: Connection, method: Method) -> None:
 def start_ok(connection: Connection, method: ConnectionStartOk) -> None:
     """Log in. HardError 403 for clients that know authentication_failure_close; the others are hung up on."""
     connection.client_properties = method.client_properties
-    if method.mechanism.encode() not in MECHANISMS.split():
+    if method.mechanism not in offered(connection):
         raise HardError(COMMAND_INVALID, f"unknown authentication mechanism '{method.mechanism}'", 10, 11)
     connection.auth_mechanism = method.mechanism
     login = Login(connection)
+    if method.mechanism == EXTERNAL:
+        login.done(*user_of_certificate(connection))
+        return
     try:
         name, password = credentials(method.mechanism, method.response)
     except BadCredentials as error:

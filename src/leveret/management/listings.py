@@ -23,6 +23,7 @@ from leveret.broker.channel import Channel
 from leveret.broker.connection import Connection
 from leveret.broker.connection_state import EXPECT_HEADER, STATE_NAMES
 from leveret.broker.consumer import Consumer
+from leveret.broker.encryption import Certificate, Encryption
 from leveret.broker.exchange.base import Exchange
 from leveret.broker.limits import Usage
 from leveret.broker.message import Message
@@ -229,6 +230,16 @@ def activity(consumer: Consumer) -> str:
     return "single_active" if queue.active_consumer is consumer else "waiting"
 
 
+def of_tls(read: Callable[[Encryption], str | None]) -> Callable[[Connection, Broker], Value]:
+    """A column about the TLS of a connection."""
+    return lambda connection, broker: None if connection.encryption is None else read(connection.encryption)
+
+
+def of_certificate(read: Callable[[Certificate], str]) -> Callable[[Connection, Broker], Value]:
+    """A column about the certificate that a client has shown."""
+    return of_tls(lambda tls: None if tls.certificate is None else read(tls.certificate))
+
+
 def host_and_port(address: str) -> tuple[str, int | None]:
     """The parts of `host:port` or `[host]:port`; a Unix socket has no port."""
     host, colon, port = address.rpartition(":")
@@ -324,14 +335,14 @@ CONNECTIONS: Final[dict[str, Callable[[Connection, Broker], Value]]] = {
     "host": lambda connection, broker: host_and_port(connection.local)[0],
     "peer_port": lambda connection, broker: host_and_port(connection.peer)[1],
     "peer_host": lambda connection, broker: host_and_port(connection.peer)[0],
-    "ssl": lambda connection, broker: False,
-    "ssl_protocol": nothing,
-    "ssl_key_exchange": nothing,
-    "ssl_cipher": nothing,
-    "ssl_hash": nothing,
-    "peer_cert_subject": nothing,
-    "peer_cert_issuer": nothing,
-    "peer_cert_validity": nothing,
+    "ssl": lambda connection, broker: connection.encryption is not None,
+    "ssl_protocol": of_tls(lambda tls: tls.protocol),
+    "ssl_key_exchange": of_tls(lambda tls: tls.key_exchange),
+    "ssl_cipher": of_tls(lambda tls: tls.cipher),
+    "ssl_hash": of_tls(lambda tls: tls.mac),
+    "peer_cert_subject": of_certificate(lambda shown: shown.subject),
+    "peer_cert_issuer": of_certificate(lambda shown: shown.issuer),
+    "peer_cert_validity": of_certificate(lambda shown: shown.validity),
     "state": lambda connection, broker: STATE_NAMES[connection.state],
     "channels": lambda connection, broker: len(connection.channels),
     "protocol": lambda connection, broker: None if connection.state == EXPECT_HEADER else PROTOCOL,

@@ -18,7 +18,12 @@ from leveret.broker.alarms import NAMES
 from leveret.broker.broker import PRODUCT_VERSION, Broker
 from leveret.build import description
 
-PURPOSES: Final = {"amqp": "AMQP 0-9-1", "http": "HTTP API"}
+PROTOCOLS: Final = {  # RabbitMQ's name and a description, by the scheme of a listener's URL
+    "amqp": ("amqp", "AMQP 0-9-1"),
+    "amqps": ("amqp/ssl", "AMQP 0-9-1 over TLS"),
+    "http": ("http", "HTTP API"),
+    "https": ("https", "HTTP API over TLS"),
+}
 PROC: Final = Path("/proc/self")
 
 
@@ -98,12 +103,13 @@ def disk_free(folder: Path) -> int | None:
 def listener(url: str, node: str) -> dict[str, object]:
     """A listener in RabbitMQ's terms; one on a Unix socket has its path as interface and port 0."""
     scheme, _, place = url.partition("://")
-    protocol, _, unix = scheme.partition("+")
+    name, _, unix = scheme.partition("+")
+    protocol, purpose = PROTOCOLS[name]
     host, _, port = (place, "", "0") if unix else place.rpartition(":")
     return {
         "interface": host.strip("[]"),
         "node": node,
         "port": int(port),
         "protocol": protocol,
-        "purpose": PURPOSES[protocol],
+        "purpose": purpose,
     }

@@ -9,7 +9,6 @@ from typing import Final
 from leveret.server import setting_kinds as kinds
 from leveret.server.setting_table import setting
 
-TLS: Final = "TLS"
 PARTS: Final = "that part of the HTTP API"
 METRICS: Final = "metrics"
 
@@ -39,24 +38,23 @@ class ServiceSettings:
         (),
         "addresses of the HTTP API with TLS",
         key="management.tls.bind",
+        unset="as without TLS",
         rabbitmq="management.ssl.ip",
-        planned=TLS,
     )
     management_tls_port: int | None = setting(
         kinds.PORT,
         None,
         "port of the HTTP API with TLS",
         key="management.tls.port",
+        unset="no TLS there",
         rabbitmq="management.ssl.port",
-        planned=TLS,
     )
     management_tls_cacertfile: Path | None = setting(
         kinds.PATH,
         None,
-        "PEM file of its authorities",
+        "PEM file of the authorities that certify its clients",
         key="management.tls.cacertfile",
         rabbitmq="management.ssl.cacertfile",
-        planned=TLS,
     )
     management_tls_certfile: Path | None = setting(
         kinds.PATH,
@@ -64,7 +62,6 @@ class ServiceSettings:
         "PEM file of its certificate",
         key="management.tls.certfile",
         rabbitmq="management.ssl.certfile",
-        planned=TLS,
     )
     management_tls_keyfile: Path | None = setting(
         kinds.PATH,
@@ -72,7 +69,6 @@ class ServiceSettings:
         "PEM file of its key",
         key="management.tls.keyfile",
         rabbitmq="management.ssl.keyfile",
-        planned=TLS,
     )
     management_tls_password: str | None = setting(
         kinds.TEXT,
@@ -81,7 +77,20 @@ class ServiceSettings:
         key="management.tls.password",
         rabbitmq="management.ssl.password",
         secret=True,
-        planned=TLS,
+    )
+    management_tls_verify: str = setting(
+        kinds.one_of("verify_none", "verify_peer"),
+        "verify_none",
+        "whether a client's certificate is verified there",
+        key="management.tls.verify",
+        rabbitmq="management.ssl.verify",
+    )
+    management_tls_fail_if_no_peer_cert: bool = setting(
+        kinds.BOOLEAN,
+        False,
+        "refuse clients without a certificate there",
+        key="management.tls.fail_if_no_peer_cert",
+        rabbitmq="management.ssl.fail_if_no_peer_cert",
     )
     management_path_prefix: str = setting(
         kinds.TEXT,

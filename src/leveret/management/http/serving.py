@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import Generator, Sequence
 from typing import Final
 
+from starlette.types import ASGIApp
 from uvicorn.config import Config
 from uvicorn.server import Server
 
@@ -28,31 +30,47 @@ class ServerInLoop(Server):
         yield
 
 
-class Serving:
-    """The API of a node, served until `close`."""
+def server(app: ASGIApp, context: ssl.SSLContext | None) -> ServerInLoop:
+    """A server of an application, with TLS if there is a context for that."""
+    config = Config(
+        app,
+        http="h11",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE,
+        limit_concurrency=MOST_CONNECTIONS,
+        timeout_graceful_shutdown=GOODBYE,
+    )
+    config.load()
+    config.ssl = context  # uvicorn would make one of its own, from files that are read once
+    return ServerInLoop(config)
 
-    def __init__(self, node: Node, sockets: Sequence[socket.socket]) -> None:
+
+class Serving:
+    """The API of a node, served until `close`: on some sockets plainly, on others with TLS."""
+
+    def __init__(
+        self,
+        node: Node,
+        sockets: Sequence[socket.socket],
+        encrypted: Sequence[socket.socket] = (),
+        context: ssl.SSLContext | None = None,
+    ) -> None:
         self._node: Final = node
-        self._server: Final = ServerInLoop(
-            Config(
-                application(node),
-                http="h11",
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                log_level="warning",
-                access_log=False,
-                proxy_headers=False,
-                server_header=False,
-                timeout_keep_alive=KEEP_ALIVE,
-                limit_concurrency=MOST_CONNECTIONS,
-                timeout_graceful_shutdown=GOODBYE,
-            )
-        )
-        self._task: Final = asyncio.get_running_loop().create_task(self._server.serve(list(sockets)))
+        app = application(node)
+        loop = asyncio.get_running_loop()
+        served = [(server(app, tls), each) for each, tls in ((sockets, None), (encrypted, context)) if each]
+        self._servers: Final = [each for each, _ in served]
+        self._tasks: Final = [loop.create_task(each.serve(list(its_sockets))) for each, its_sockets in served]
 
     async def close(self) -> None:
         """Finish what is being answered, and close the sockets."""
-        self._server.should_exit = True
-        await self._task
+        for each in self._servers:
+            each.should_exit = True
+        await asyncio.gather(*self._tasks)
         await self._node.rates.close()
