@@ -27,6 +27,7 @@ from leveret.amqp.methods import (
     QueueUnbind,
 )
 from leveret.broker.broker import Broker
+from leveret.broker.encryption import Certificate, Encryption
 from leveret.broker.event_fields import field, printed_address, printed_atom, printed_octets, printed_table
 from leveret.broker.events import CLI_USER
 from leveret.broker.passwords import SHA256, hashed
@@ -404,6 +405,33 @@ def test_the_life_of_a_connection(driver: Driver, audience: Audience) -> None:
     }
     [(key, headers)] = audience.heard()
     assert (key, headers, list(headers)) == ("connection.closed", closed, list(closed))
+
+
+def test_a_connection_with_tls(driver: Driver, audience: Audience) -> None:
+    client = driver.client()
+    certificate = Certificate("CN=me", "CN=ca", "always", "me")
+    client.connection.encryption = Encryption("tlsv1.3", "any", "aes_256_gcm", "aead", certificate)
+    client.log_in()
+    (_, login), (_, created), _ = audience.heard()
+    assert list(login.items())[:6] == [
+        ("peer_cert_validity", "always"),
+        ("peer_cert_subject", "CN=me"),
+        ("peer_cert_issuer", "CN=ca"),
+        ("ssl_cipher", "aes_256_gcm"),
+        ("ssl_protocol", "tlsv1.3"),
+        ("ssl", True),
+    ]
+    expected = {
+        "ssl_hash": "aead",
+        "ssl_cipher": "aes_256_gcm",
+        "ssl_key_exchange": "any",
+        "ssl_protocol": "tlsv1.3",
+        "peer_cert_validity": "always",
+        "peer_cert_issuer": "CN=ca",
+        "peer_cert_subject": "CN=me",
+        "ssl": True,
+    }
+    assert created | expected == created
 
 
 def test_a_login_that_is_refused(driver: Driver, audience: Audience) -> None:

@@ -68,6 +68,16 @@ def test_a_virtual_host_may_be_protected_from_deletion(api: Api) -> None:
         assert api.call(method, "/api/vhosts/precious/deletion/protection").status == 404
 
 
+def test_tracing_is_switched(api: Api) -> None:
+    path = "/api/vhosts/traced"
+    assert api.put(path, {"tracing": True}).status == 201
+    for body, on in (({"description": "x"}, True), ({"tracing": "false"}, False), ({"tracing": "true"}, True)):
+        assert api.put(path, body).status == 204
+        assert api.get(path)["tracing"] is on
+    assert api.put(path, {"tracing": "x"}).error == (400, "bad_request", ["not_boolean", "x"])
+    api.delete(path)
+
+
 def test_messages_are_counted(api: Api) -> None:
     api.put("/api/vhosts/counted")
     api.put("/api/queues/counted/q")

@@ -128,10 +128,10 @@ class Events:
             ("vhost", connection.vhost_opened().name),
             ("user", connection.user),
             ("protocol", PROTOCOL),
-            *[(f"ssl_{name}", "") for name in ("hash", "cipher", "key_exchange", "protocol")],
+            *tls_fields(connection, ("hash", "cipher", "key_exchange", "protocol")),
             ("auth_mechanism", connection.auth_mechanism),
-            *[(f"peer_cert_{name}", "") for name in ("validity", "issuer", "subject")],
-            ("ssl", False),
+            *certificate_fields(connection, ("validity", "issuer", "subject")),
+            ("ssl", connection.encryption is not None),
             ("peer_host", printed_address(connection.peer.rpartition(":")[0])),
             ("host", printed_address(connection.local.rpartition(":")[0])),
             ("peer_port", port_of(connection.peer)),
@@ -454,10 +454,33 @@ def provided_name(connection: Connection) -> Fields:
     return [] if name is None or name.kind != "S" else [("user_provided_name", name.value)]
 
 
+def tls_fields(connection: Connection, names: tuple[str, ...]) -> Fields:
+    """What a connection's TLS is, by name; nothing in each if it has none."""
+    tls = connection.encryption
+    known: dict[str, str] = {}
+    if tls is not None:
+        known = {
+            "hash": tls.mac,
+            "cipher": tls.cipher,
+            "key_exchange": tls.key_exchange,
+            "protocol": tls.protocol,
+        }
+    return [(f"ssl_{name}", known.get(name, "")) for name in names]
+
+
+def certificate_fields(connection: Connection, names: tuple[str, ...]) -> Fields:
+    """What a client's certificate says, by name; nothing in each if it has shown none."""
+    shown = None if connection.encryption is None else connection.encryption.certificate
+    known = {} if shown is None else {"subject": shown.subject, "issuer": shown.issuer, "validity": shown.validity}
+    return [(f"peer_cert_{name}", known.get(name, "")) for name in names]
+
+
 def login_fields(connection: Connection, user: str) -> Fields:
-    """What is told of a login."""
-    return [
-        ("ssl", False),
+    """What is told of a login; what there is nothing to say of is left out."""
+    fields: Fields = [
+        *certificate_fields(connection, ("validity", "subject", "issuer")),
+        *tls_fields(connection, ("cipher", "protocol")),
+        ("ssl", connection.encryption is not None),
         ("auth_mechanism", connection.auth_mechanism),
         ("protocol", PROTOCOL),
         ("peer_port", port_of(connection.peer)),
@@ -467,3 +490,4 @@ def login_fields(connection: Connection, user: str) -> Fields:
         ("name", user),
         ("connection_type", "network"),
     ]
+    return [(name, value) for name, value in fields if value != ""]
