@@ -8,6 +8,7 @@ same in `docs/differences.md`. The tests play every example, so what is no longe
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 from tests.differential.comparison import Difference, Moment, headers_of, with_headers
 from tests.differential.operations import (
@@ -35,6 +36,11 @@ TO_FIRST_QUEUE, TO_SECOND_QUEUE, TO_THIRD_QUEUE, TO_FOURTH_QUEUE = (
     (("x-dead-letter-exchange", Typed("S", "")), ("x-dead-letter-routing-key", Typed("S", queue)))
     for queue in ("@q0", "@q1", "@q2", "@q3")
 )
+REFUSING = (
+    ("x-dead-letter-exchange", Typed("S", "")),
+    ("x-max-length", Typed("l", 0)),
+    ("x-overflow", Typed("S", "reject-publish-dlx")),
+)
 
 
 def without_last_death(moment: Moment) -> None:
@@ -61,11 +67,13 @@ def sorted_deaths(name: str, value: Typed) -> Typed:
     return Typed(value.kind, tuple(Typed(death.kind, tuple(sorted(death.value))) for death in value.value))
 
 
-def several_consumers(moment: Moment) -> bool:
-    """Several messages come back at once while several consumers of their queue are there to take them."""
-    consumers = [operation for operation in moment.before if isinstance(operation, Consume)]
-    shared = {one.queue for one in consumers if sum(other.queue == one.queue for other in consumers) > 1}
-    return bool(shared) and returns_at_once(moment.operation) and moment.where.startswith("consumer ")
+def several_takers(moment: Moment) -> bool:
+    """Several messages come back at once that several consumers of their queue took, or one and basic.get."""
+    consumers = [one for one in moment.before if isinstance(one, Consume)]
+    got = {one.queue for one in moment.before if isinstance(one, Get) and not one.no_ack}
+    takers = Counter([one.queue for one in consumers] + [one.queue for one in consumers if one.queue in got])
+    shared = any(count > 1 for count in takers.values())
+    return shared and returns_at_once(moment.operation) and moment.where.startswith("consumer ")
 
 
 def end_of_connection(moment: Moment) -> bool:
@@ -113,7 +121,7 @@ def commits_out_of_order(moment: Moment) -> bool:
 
 
 def expires_unnoticed(moment: Moment) -> bool:
-    """A queue with priorities is shorter here, and messages may expire."""
+    """A queue is shorter here, messages may expire, and it has priorities or several came back at once."""
     expires = bool(moment.settings("message-ttl")) or any(
         "expiration" in dict(one.properties) for one in moment.before if isinstance(one, Publish)
     )
@@ -122,7 +130,18 @@ def expires_unnoticed(moment: Moment) -> bool:
         for one in moment.before
         if isinstance(one, DeclareQueue) and any(name == "x-max-priority" for name, _ in one.arguments)
     }
-    return expires and bool(moment.shorter & prioritized)
+    return expires and bool(moment.shorter if returns_at_once(moment.operation) else moment.shorter & prioritized)
+
+
+def own_dead_letter(moment: Moment) -> bool:
+    """A full queue dead-letters what it refuses, and letter and message meet in another queue in the other order."""
+    here, there = ([event.details.get("body") for event in events] for events in (moment.ours, moment.theirs))
+    return (
+        isinstance(moment.operation, Publish | Transaction)
+        and "reject-publish-dlx" in moment.settings("overflow")
+        and here == there
+        and len(here) > len(set(here))
+    )
 
 
 def deaths(event: Event) -> tuple[Typed, ...]:
@@ -257,8 +276,8 @@ DIFFERENCES: tuple[Difference, ...] = (
         parts=cycle_after_many_deaths,
     ),
     Difference(
-        "expiry at the head of a queue with priorities",
-        "It is seen at once; RabbitMQ looks only when something else happens to the queue.",
+        "expiry of a message that comes before others",
+        "It is seen at once; RabbitMQ looks when something else happens to the queue, or when all others are back.",
         (
             DeclareQueue("@q0", arguments=(("x-max-priority", Typed("l", 3)),)),
             Publish("", "@q0"),
@@ -268,7 +287,7 @@ DIFFERENCES: tuple[Difference, ...] = (
     ),
     Difference(
         "messages of several consumers that come back at once",
-        "Leveret gives them out again in the queue's order; RabbitMQ one consumer's after another's.",
+        "Leveret gives them out again in the queue's order; RabbitMQ one consumer's after another's, and basic.get's.",
         (
             DeclareQueue("@q0"),
             Consume("@q0", "c0"),
@@ -278,7 +297,18 @@ DIFFERENCES: tuple[Difference, ...] = (
             Publish("", "@q0"),
             Recover(),
         ),
-        parts=several_consumers,
+        parts=several_takers,
+    ),
+    Difference(
+        "a refused message's letter beside the message",
+        "It is in the other queue first here; in RabbitMQ it takes longer on its way.",
+        (
+            DeclareQueue("@q0", arguments=REFUSING),
+            DeclareQueue("@q1"),
+            Consume("@q1", "c0"),
+            Publish("", "@q0", properties=(("headers", (("BCC", Typed("A", (Typed("S", "@q1"),))),)),)),
+        ),
+        parts=own_dead_letter,
     ),
     Difference(
         "deliveries to a connection that is being closed",
