@@ -18,7 +18,7 @@ from leveret.broker.alarms import NAMES
 from leveret.broker.broker import PRODUCT_VERSION, Broker
 from leveret.build import description
 
-PURPOSES: Final = {"amqp": "AMQP 0-9-1", "http": "HTTP API"}
+PURPOSES: Final = {"amqp": "AMQP 0-9-1", "http": "HTTP API", "http/prometheus": "Prometheus exporter API over HTTP"}
 PROC: Final = Path("/proc/self")
 
 
@@ -98,8 +98,8 @@ def disk_free(folder: Path) -> int | None:
 def listener(url: str, node: str) -> dict[str, object]:
     """A listener in RabbitMQ's terms; one on a Unix socket has its path as interface and port 0."""
     scheme, _, place = url.partition("://")
-    protocol, _, unix = scheme.partition("+")
-    host, _, port = (place, "", "0") if unix else place.rpartition(":")
+    protocol = scheme.removesuffix("+unix").replace("+", "/")
+    host, _, port = (place, "", "0") if scheme.endswith("+unix") else place.rpartition(":")
     return {
         "interface": host.strip("[]"),
         "node": node,

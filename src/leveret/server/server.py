@@ -30,6 +30,7 @@ from leveret.server.from_settings import (
     disk_free_limit,
     management_hosts,
     memory_limit,
+    metrics_hosts,
     node_limits,
     node_name,
     socket_options,
@@ -37,7 +38,7 @@ from leveret.server.from_settings import (
 from leveret.server.limits import most_clients
 from leveret.server.listener import CannotListen, Listener, listen_tcp, listen_unix
 from leveret.server.log_output import LogOutput
-from leveret.server.management import ManagementListeners, listen_http
+from leveret.server.management import API, METRICS, listen_http
 from leveret.server.reload import Reload
 from leveret.server.setting_kinds import split_address
 from leveret.server.settings import Settings
@@ -81,10 +82,11 @@ async def serve(configuration: Configuration, output: LogOutput, configure_again
     await define(settings, tick)
     try:
         listeners = await listen(tick, settings)
-        management = await listen_for_management(settings)
+        management = await listen_http(API, management_hosts(settings), settings.management_port)
+        metrics = await listen_http(METRICS, metrics_hosts(settings), settings.prometheus_port)
     except CannotListen as error:
         raise CannotStart(str(error)) from None
-    urls = [listener.url for listener in listeners] + management.urls
+    urls = [listener.url for listener in listeners] + management.urls + metrics.urls
     control = await open_control(reload, tick, listeners, urls, stopping)
     watch = alarm_watch(tick, settings)
     log.info("Leveret %s (%s) on Python %s", __version__, description(), sys.version.split()[0])
@@ -96,15 +98,17 @@ async def serve(configuration: Configuration, output: LogOutput, configure_again
     for url in urls:
         log.info("listening on %s", url)
     watch.start()
-    print(" ".join(["ready", listeners[0].url, *management.urls[:1]]), flush=True)
-    management.serve(partial(managed_node, settings, tick, urls, reload.files))
+    print(" ".join(["ready", listeners[0].url, *management.urls[:1], *metrics.urls[:1]]), flush=True)
+    make_node = partial(managed_node, settings, tick, urls, reload.files)
+    management.serve(make_node)
+    metrics.serve(make_node)
     gc.freeze()  # what is there now stays: no need to look at it again and again
     await stopping.wait()
     log.info("stopping")
     watch.stop()
     for listener in listeners:
         listener.close()
-    await asyncio.gather(management.close(), say_goodbye(tick))
+    await asyncio.gather(management.close(), metrics.close(), say_goodbye(tick))
     slow_work.close()
     await storage.close()
     if control is not None:
@@ -160,20 +164,14 @@ def alarm_watch(tick: Tick, settings: Settings) -> AlarmWatch:
 def managed_node(
     settings: Settings, tick: Tick, urls: list[str], files: Callable[[], tuple[list[str], list[str]]]
 ) -> Node:
-    """What the HTTP API sees of this process."""
+    """What the HTTP API and the metrics see of this process."""
     from leveret.management.node import Node  # these come late, as all of the HTTP API does
     from leveret.management.rates import Rates
 
     limits = memory_limit(settings), disk_free_limit(settings)
     rates = Rates(tick.broker, settings.collect_statistics_interval / 1000)
-    return Node(tick.broker, tick.begin, settings.folder, urls, *limits, rates, files)
-
-
-async def listen_for_management(settings: Settings) -> ManagementListeners:
-    """Open the sockets of the HTTP API, if there is to be one. Raises CannotListen."""
-    if settings.management_port is None:
-        return ManagementListeners([])
-    return await listen_http(management_hosts(settings), settings.management_port)
+    metrics = settings.prometheus_path, settings.prometheus_return_per_object_metrics
+    return Node(tick.broker, tick.begin, settings.folder, urls, *limits, rates, files, *metrics)
 
 
 async def open_control(
