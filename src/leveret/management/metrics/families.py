@@ -6,7 +6,7 @@ taken from an object at once, in a row, so that those of one object agree with e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Generic, TypeAlias, TypeVar
 
@@ -50,7 +50,7 @@ class Family(Generic[Item]):
 
     name: str
     metrics: tuple[Description, ...]
-    labels: Callable[[Item, Broker], Mapping[str, str]]
+    labels: Callable[[Item, Broker], dict[str, str]]
     row: Callable[[Item], Row]
     summed: bool = True
     prefix: str = "rabbitmq_detailed_"
@@ -69,7 +69,7 @@ def counters(**helps: str) -> tuple[Description, ...]:
 # queues
 
 
-def of_queue(queue: Queue, _broker: Broker) -> Mapping[str, str]:
+def of_queue(queue: Queue, _broker: Broker) -> dict[str, str]:
     """The labels of a queue."""
     return {"vhost": queue.vhost.name, "queue": queue.name}
 
@@ -186,12 +186,12 @@ NOT_SUMMED: Final = frozenset({"queue_head_message_timestamp"})
 # channels
 
 
-def of_channel(channel: Channel, broker: Broker) -> Mapping[str, str]:
+def of_channel(channel: Channel, broker: Broker) -> dict[str, str]:
     """The label of a channel."""
     return {"channel": channel_pid(broker, channel)}
 
 
-def of_channel_in_vhost(channel: Channel, broker: Broker) -> Mapping[str, str]:
+def of_channel_in_vhost(channel: Channel, broker: Broker) -> dict[str, str]:
     """The labels of a channel where messages are counted."""
     return {"channel": channel_pid(broker, channel), "vhost": channel.connection.vhost_opened().name}
 
@@ -252,7 +252,7 @@ CHANNELS: Final[tuple[Family[Channel], ...]] = (
 # connections
 
 
-def of_connection(connection: Connection, broker: Broker) -> Mapping[str, str]:
+def of_connection(connection: Connection, broker: Broker) -> dict[str, str]:
     """The label of a connection, which has RabbitMQ's name for it."""
     return {"channel": pid(broker, connection)}
 
@@ -297,13 +297,13 @@ CONNECTIONS: Final[tuple[Family[Connection], ...]] = (
 # exchanges and virtual hosts
 
 
-def of_exchange(place: Located, _broker: Broker) -> Mapping[str, str]:
+def of_exchange(place: Located, _broker: Broker) -> dict[str, str]:
     """The labels of an exchange."""
     vhost, exchange = place
     return {"vhost": vhost.name, "exchange": exchange.name}
 
 
-def of_typed_exchange(place: Located, broker: Broker) -> Mapping[str, str]:
+def of_typed_exchange(place: Located, broker: Broker) -> dict[str, str]:
     """The labels of an exchange, with its type."""
     return {**of_exchange(place, broker), "type": place[1].type_name}
 

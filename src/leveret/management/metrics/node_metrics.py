@@ -17,7 +17,7 @@ from leveret.management.metrics.families import COUNTER, GAUGE, UNTYPED, Descrip
 from leveret.management.node import Node
 from leveret.management.status import disk_free, open_descriptors, resident_memory
 
-Samples: TypeAlias = Sequence[tuple[Mapping[str, str], int | float]]
+Samples: TypeAlias = Sequence[tuple[dict[str, str], int | float]]
 
 AGGREGATED: Final = "aggregated"
 PER_OBJECT: Final = "per-object"

@@ -2,13 +2,14 @@
 
 What is summed up is one pass over all objects. What is told of each object is gathered in one pass, so that the values
 of an object agree, and then made into text metric by metric, since Prometheus wants a metric's values together. The
-text goes out while it is made, so it is never in memory as a whole.
+text goes out while it is made, so it is never in memory as a whole. What is kept meanwhile are lists of numbers and
+dictionaries of strings: the garbage collector need not look at them, and so has no cause to look at the whole broker.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from typing import Final, TypeAlias, TypeVar
+from typing import Final, TypeVar
 
 from leveret.broker.channel import Channel
 from leveret.broker.connection import Connection
@@ -17,7 +18,6 @@ from leveret.broker.vhost import VirtualHost
 from leveret.management.http.slices import in_slices
 from leveret.management.metrics.exposition import (
     CLIENT_VERSION,
-    Sample,
     pieces_of,
     text_of,
     text_of_histograms,
@@ -31,7 +31,6 @@ from leveret.management.metrics.families import (
     VHOSTS,
     Family,
     Located,
-    Row,
 )
 from leveret.management.metrics.global_counters import GlobalCounters
 from leveret.management.metrics.node_metrics import (
@@ -49,7 +48,6 @@ from leveret.management.metrics.node_metrics import (
 from leveret.management.node import Node
 
 Item = TypeVar("Item")
-Gathered: TypeAlias = list[tuple[dict[str, str], Row]]
 
 PREFIX: Final = "rabbitmq_"
 DETAILED_PREFIX: Final = "rabbitmq_detailed_"
@@ -129,20 +127,16 @@ class Scraper:
         """What families say of each item, with their own prefixes if none is given."""
         broker = self._node.broker
         for family in families:
-            rows: Gathered = []
+            labels: list[dict[str, str]] = []
+            columns: list[list[int | float | None]] = [[] for _ in family.metrics]
             async for item in in_slices(items()):
-                rows.append((dict(family.labels(item, broker)), family.row(item)))
-            for at, description in enumerate(family.metrics):
-                async for piece in in_slices(pieces_of(prefix or family.prefix, description, column(rows, at))):
+                labels.append(family.labels(item, broker))
+                for column, value in zip(columns, family.row(item), strict=True):
+                    column.append(value)
+            for description, column in zip(family.metrics, columns, strict=True):
+                samples = ((of_it, value) for of_it, value in zip(labels, column, strict=True) if value is not None)
+                async for piece in in_slices(pieces_of(prefix or family.prefix, description, samples)):
                     yield piece
-
-
-def column(rows: Gathered, at: int) -> Iterator[Sample]:
-    """The values of one metric."""
-    for labels, row in rows:
-        value = row[at]
-        if value is not None:
-            yield labels, value
 
 
 async def summed(families: Sequence[Family[Item]], items: Iterable[Item]) -> list[Valued]:
