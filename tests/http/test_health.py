@@ -60,7 +60,10 @@ def test_listeners(api: Api, leveret: BrokerProcess) -> None:
     for protocol in ("amqp", "http", "amqp,http", "amqp0.9.1"):
         assert api.get(f"/api/health/checks/protocol-listener/{protocol}") == {**OK, "protocol": protocol}
     reply = api.call("GET", "/api/health/checks/protocol-listener/mqtt,amqp")
-    assert (reply.status, reply.json) == (503, {**failure, "missing": "mqtt", "protocols": ["amqp", "http", "http/prometheus"]})
+    assert (reply.status, reply.json) == (
+        503,
+        {**failure, "missing": "mqtt", "protocols": ["amqp", "http", "http/prometheus"]},
+    )
 
 
 @pytest.mark.parametrize(

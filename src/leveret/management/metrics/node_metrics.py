@@ -93,6 +93,7 @@ def limits(node: Node) -> list[Valued]:
         gauge("process_max_fds", "Open file descriptors limit", descriptors),
         gauge("process_max_tcp_sockets", "Open TCP sockets limit", descriptors),
         gauge("resident_memory_limit_bytes", "Memory high watermark in bytes", node.memory_limit),
+        gauge("erlang_uptime_seconds", "Node uptime", node.broker.wall_clock() - node.broker.started_at),
         gauge("disk_space_available_limit_bytes", "Free disk space low watermark in bytes", node.disk_free_limit),
     ]
 
