@@ -41,6 +41,7 @@ def test_messages(leveret: BrokerProcess, channel: BlockingChannel) -> None:
     assert rise(before, after, "rabbitmq_queue_messages_unacked") == 1
     assert rise(before, after, "rabbitmq_queue_messages") == 4
     assert rise(before, after, "rabbitmq_queue_messages_bytes") == 20
+    assert after.of("rabbitmq_queue_messages_persistent") == {}  # nobody counts them
     for name, count in {
         "received": 7,
         "received_confirm": 7,

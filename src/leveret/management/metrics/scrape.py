@@ -140,16 +140,16 @@ class Scraper:
 
 
 async def summed(families: Sequence[Family[Item]], items: Iterable[Item]) -> list[Valued]:
-    """The sums over all items."""
+    """The sums over all items; where one has no value there is no sum."""
     families = [family for family in families if family.summed]
-    sums: list[list[int | float]] = [[0] * len(family.metrics) for family in families]
+    sums: list[list[int | float | None]] = [[0] * len(family.metrics) for family in families]
     async for item in in_slices(items):
         for family, sums_there in zip(families, sums, strict=True):
             for at, value in enumerate(family.row(item)):
-                if value is not None:
-                    sums_there[at] += value
+                total = sums_there[at]
+                sums_there[at] = None if total is None or value is None else total + value
     return [
-        Valued(description, [({}, value)])
+        Valued(description, [] if value is None else [({}, value)])
         for family, sums_there in zip(families, sums, strict=True)
         for description, value in zip(family.metrics, sums_there, strict=True)
         if description.name not in NOT_SUMMED
