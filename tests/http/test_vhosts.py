@@ -112,6 +112,7 @@ def test_the_overview(api: Api, leveret: BrokerProcess) -> None:
     assert {listener["protocol"]: listener["port"] for listener in overview["listeners"]} == {
         "amqp": leveret.port,
         "http": leveret.http_port,
+        "http/prometheus": leveret.metrics_port,
     }
     assert overview["contexts"][0]["port"] == str(leveret.http_port)
     assert set(overview["object_totals"]) == {"channels", "connections", "consumers", "exchanges", "queues"}

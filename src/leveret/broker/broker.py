@@ -21,6 +21,7 @@ from leveret.broker.connection import Connection
 from leveret.broker.defaults import Defaults
 from leveret.broker.durability import Store
 from leveret.broker.events import INTERNAL_USER, Events
+from leveret.broker.histogram import FAST_SECONDS, Histogram
 from leveret.broker.limits import NO_LIMIT, NodeLimits, Usage, reached
 from leveret.broker.login import FailedLogins, LoginAttempts, SlowWork
 from leveret.broker.mechanisms import DEFAULT_MECHANISMS
@@ -102,6 +103,7 @@ class Broker:
         self.redeclare: Final = redeclare  # how strictly redeclares are compared
         self.usage: Final = Usage()
         self.churn: Final = Churn()
+        self.tick_seconds: Final = Histogram(FAST_SECONDS)
         self.former_traffic: Final = Traffic()  # of virtual hosts that were deleted
         self.touched: Final[list[Queue]] = []  # queues that may have something to deliver
         self.confirming: Final[list[Channel]] = []  # channels that owe confirms

@@ -377,6 +377,7 @@ class Channel:
         """Let go of consumers, unacked deliveries, an open transaction and half a message."""
         self.closing = True
         self.gather_traffic()
+        self.connection.broker.churn.awaited_confirms += self.publish_tag
         self.route = None
         self.content = None
         for tag in list(self.consumers):

@@ -213,6 +213,7 @@ class VirtualHost:
     def _take_out(self, exchange: Exchange) -> list[Binding]:
         """Delete an exchange with all bindings from it; gives those to it, which are still to be removed."""
         exchange.deleted = True
+        self.churn.routed += exchange.publish_out
         self.epoch += 1
         log.debug("exchange '%s' deleted from vhost '%s'", exchange.name, self.name)
         del self.exchanges[exchange.name]
@@ -232,7 +233,7 @@ class VirtualHost:
         queue.catch_up()
         count = queue.ready_count()
         queue.end()
-        self.churn.queue_deleted += 1
+        self.churn.queue_is_gone(queue.traffic, queue.is_quorum)
         self.epoch += 1
         del self.queues[queue.name]
         log.debug("queue '%s' deleted from vhost '%s', with %d ready messages", queue.name, self.name, count)
@@ -262,11 +263,14 @@ class VirtualHost:
         queues: list[Queue] = list(self.queues.values())
         for exchange in self.exchanges.values():
             exchange.deleted = True
+            self.churn.routed += exchange.publish_out
             if exchange.delay_queue is not None:
                 queues.append(exchange.delay_queue)
         durable: list[Queue] = []
         for queue in queues:
             queue.end()
+            if queue.is_quorum:
+                queue.traffic.pour_into(self.churn.of_quorum_queues, Traffic())
             if queue.durable:
                 durable.append(queue)
             else:

@@ -25,3 +25,5 @@ class Node:
     disk_free_limit: int
     rates: Rates
     files: Callable[[], tuple[Sequence[str], Sequence[str]]]  # of the configuration, and of the log
+    metrics_path: str = "/metrics"
+    metrics_per_object: bool = False

@@ -23,6 +23,8 @@ PROTOCOLS: Final = {  # RabbitMQ's name and a description, by the scheme of a li
     "amqps": ("amqp/ssl", "AMQP 0-9-1 over TLS"),
     "http": ("http", "HTTP API"),
     "https": ("https", "HTTP API over TLS"),
+    "http+prometheus": ("http/prometheus", "Prometheus exporter API over HTTP"),
+    "https+prometheus": ("https/prometheus", "Prometheus exporter API over TLS"),
 }
 PROC: Final = Path("/proc/self")
 
@@ -103,9 +105,9 @@ def disk_free(folder: Path) -> int | None:
 def listener(url: str, node: str) -> dict[str, object]:
     """A listener in RabbitMQ's terms; one on a Unix socket has its path as interface and port 0."""
     scheme, _, place = url.partition("://")
-    name, _, unix = scheme.partition("+")
+    name = scheme.removesuffix("+unix")
     protocol, purpose = PROTOCOLS[name]
-    host, _, port = (place, "", "0") if unix else place.rpartition(":")
+    host, _, port = (place, "", "0") if name != scheme else place.rpartition(":")
     return {
         "interface": host.strip("[]"),
         "node": node,

@@ -80,6 +80,14 @@ def mechanisms(settings: Settings) -> tuple[str, ...]:
 
 def management_hosts(settings: Settings) -> tuple[str, ...]:
     """Where the HTTP API is: if nothing else is said, on the hosts where AMQP is."""
-    if settings.management_bind:
-        return settings.management_bind
+    return settings.management_bind or hosts_of_amqp(settings)
+
+
+def metrics_hosts(settings: Settings) -> tuple[str, ...]:
+    """Where the metrics are: if nothing else is said, on the hosts where AMQP is."""
+    return settings.prometheus_bind or hosts_of_amqp(settings)
+
+
+def hosts_of_amqp(settings: Settings) -> tuple[str, ...]:
+    """The hosts of the AMQP listeners; loopback, if there is only a Unix socket."""
     return tuple(dict.fromkeys(split_address(address)[0] for address in settings.bind)) or LOOPBACK

@@ -37,7 +37,7 @@ from leveret.server.from_settings import (
 from leveret.server.limits import most_clients
 from leveret.server.listener import CannotListen
 from leveret.server.log_output import LogOutput
-from leveret.server.management import ManagementListeners
+from leveret.server.management import API, METRICS, HttpListeners, open_http
 from leveret.server.reload import Reload
 from leveret.server.service_manager import ServiceManager, handed_sockets
 from leveret.server.settings import Settings
@@ -84,14 +84,14 @@ async def serve(configuration: Configuration, output: LogOutput, configure_again
     storage.restore(broker, tick)
     await define(settings, tick)
     listeners = AmqpListeners(tick, settings)
-    management = ManagementListeners()
+    management, metrics = HttpListeners(API), HttpListeners(METRICS)
     reload.also.extend([listeners.reload, management.reload])
     try:
         await listeners.open(handed)
-        await management.open(settings)
+        await open_http(management, metrics, settings)
     except CannotListen as error:
         raise CannotStart(str(error)) from None
-    urls = listeners.urls() + management.urls()
+    urls = listeners.urls() + management.urls() + metrics.urls()
     control = await open_control(reload, tick, listeners, urls, stopping)
     watch = alarm_watch(tick, settings)
     log.info("Leveret %s (%s) on Python %s", __version__, description(), sys.version.split()[0])
@@ -105,8 +105,10 @@ async def serve(configuration: Configuration, output: LogOutput, configure_again
     for url in urls:
         log.info("listening on %s", url)
     watch.start()
-    print(" ".join(["ready", *listeners.urls()[:1], *management.urls()[:1]]), flush=True)
-    management.serve(partial(managed_node, settings, tick, urls, reload.files))
+    print(" ".join(["ready", *listeners.urls()[:1], *management.urls()[:1], *metrics.urls()[:1]]), flush=True)
+    make_node = partial(managed_node, settings, tick, urls, reload.files)
+    management.serve(make_node)
+    metrics.serve(make_node)
     gc.freeze()  # what is there now stays: no need to look at it again and again
     manager.tell("READY=1", f"STATUS=listening on {', '.join(urls)}")
     manager.keep_watch(loop)
@@ -115,7 +117,7 @@ async def serve(configuration: Configuration, output: LogOutput, configure_again
     manager.tell("STOPPING=1", "STATUS=closing connections")
     watch.stop()
     listeners.close()
-    await asyncio.gather(management.close(), say_goodbye(tick))
+    await asyncio.gather(management.close(), metrics.close(), say_goodbye(tick))
     slow_work.close()
     await storage.close()
     if control is not None:
@@ -153,13 +155,14 @@ def alarm_watch(tick: Tick, settings: Settings) -> AlarmWatch:
 def managed_node(
     settings: Settings, tick: Tick, urls: list[str], files: Callable[[], tuple[list[str], list[str]]]
 ) -> Node:
-    """What the HTTP API sees of this process."""
+    """What the HTTP API and the metrics see of this process."""
     from leveret.management.node import Node  # these come late, as all of the HTTP API does
     from leveret.management.rates import Rates
 
     limits = memory_limit(settings), disk_free_limit(settings)
     rates = Rates(tick.broker, settings.collect_statistics_interval / 1000)
-    return Node(tick.broker, tick.begin, settings.folder, urls, *limits, rates, files)
+    metrics = settings.prometheus_path, settings.prometheus_return_per_object_metrics
+    return Node(tick.broker, tick.begin, settings.folder, urls, *limits, rates, files, *metrics)
 
 
 async def open_control(

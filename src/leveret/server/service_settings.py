@@ -10,7 +10,6 @@ from leveret.server import setting_kinds as kinds
 from leveret.server.setting_table import setting
 
 PARTS: Final = "that part of the HTTP API"
-METRICS: Final = "metrics"
 
 
 @dataclass(frozen=True)
@@ -129,10 +128,14 @@ class ServiceSettings:
         key="prometheus.bind",
         rabbitmq="prometheus.tcp.ip",
         unset="as for AMQP",
-        planned=METRICS,
     )
-    prometheus_port: int = setting(
-        kinds.PORT, 15692, "port of the metrics", key="prometheus.port", rabbitmq="prometheus.tcp.port", planned=METRICS
+    prometheus_port: int | None = setting(
+        kinds.OPTIONAL_PORT,
+        15692,
+        "TCP port of the metrics for Prometheus, 0 for a free one, none for no metrics",
+        key="prometheus.port",
+        flag=True,
+        rabbitmq="prometheus.tcp.port",
     )
     prometheus_path: str = setting(
         kinds.TEXT,
@@ -140,7 +143,6 @@ class ServiceSettings:
         "path of the metrics",
         key="prometheus.path",
         rabbitmq="prometheus.path",
-        planned=METRICS,
     )
     prometheus_return_per_object_metrics: bool = setting(
         kinds.BOOLEAN,
@@ -148,5 +150,4 @@ class ServiceSettings:
         "tell of each object there",
         key="prometheus.return_per_object_metrics",
         rabbitmq="prometheus.return_per_object_metrics",
-        planned=METRICS,
     )

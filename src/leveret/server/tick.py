@@ -45,6 +45,7 @@ class Tick:
         """Deliver, confirm and send what the tick brought about."""
         self._begun = False
         broker = self.broker
+        begun_at = broker.timers.now
         broker.end_tick()
         self.backed_up = broker.store.backed_up()
         clients = self.clients
@@ -54,6 +55,7 @@ class Tick:
                 client.flush()
         if broker.touched or broker.dirty:  # an output that drained lets consumers and clients go on
             self.begin()
+        broker.tick_seconds.observe(self.loop.time() - begun_at)
         self._arm()
 
     def run(self, action: Callable[[], None]) -> None:

@@ -1,58 +1,19 @@
-"""Serving the application in the broker's event loop, with uvicorn on sockets that listen already."""
+"""Serving the HTTP API of a node."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import socket
 import ssl
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from typing import Final
-
-from starlette.types import ASGIApp
-from uvicorn.config import Config
-from uvicorn.server import Server
 
 from leveret.management.http.application import application
 from leveret.management.node import Node
-
-GOODBYE: Final = 1  # seconds for requests that are being answered when the broker stops
-KEEP_ALIVE: Final = 60  # seconds that a client's connection may be idle
-MOST_CONNECTIONS: Final = 1000  # others are answered 503: open files are for AMQP clients
+from leveret.management.uvicorn_server import ServedApplication
 
 
-class ServerInLoop(Server):
-    """uvicorn as a part of a program whose signals are not its business."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        """Leave the signals to the broker."""
-        yield
-
-
-def server(app: ASGIApp, context: ssl.SSLContext | None) -> ServerInLoop:
-    """A server of an application, with TLS if there is a context for that."""
-    config = Config(
-        app,
-        http="h11",
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        log_level="warning",
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        timeout_keep_alive=KEEP_ALIVE,
-        limit_concurrency=MOST_CONNECTIONS,
-        timeout_graceful_shutdown=GOODBYE,
-    )
-    config.load()
-    config.ssl = context  # uvicorn would make one of its own, from files that are read once
-    return ServerInLoop(config)
-
-
-class Serving:
-    """The API of a node, served until `close`: on some sockets plainly, on others with TLS."""
+class Serving(ServedApplication):
+    """The API of a node."""
 
     def __init__(
         self,
@@ -62,15 +23,9 @@ class Serving:
         context: ssl.SSLContext | None = None,
     ) -> None:
         self._node: Final = node
-        app = application(node)
-        loop = asyncio.get_running_loop()
-        served = [(server(app, tls), each) for each, tls in ((sockets, None), (encrypted, context)) if each]
-        self._servers: Final = [each for each, _ in served]
-        self._tasks: Final = [loop.create_task(each.serve(list(its_sockets))) for each, its_sockets in served]
+        super().__init__(application(node), sockets, encrypted, context)
 
     async def close(self) -> None:
-        """Finish what is being answered, and close the sockets."""
-        for each in self._servers:
-            each.should_exit = True
-        await asyncio.gather(*self._tasks)
+        """Finish what is being answered, close the sockets, and look at no counters any more."""
+        await super().close()
         await self._node.rates.close()
