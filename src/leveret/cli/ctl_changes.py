@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from leveret.cli.control_client import DATA_ERROR, SOFTWARE, UNAVAILABLE, ControlClient, ControlFailure
+from leveret.cli.ctl_client import connect
 from leveret.cli.ctl_command import Command
 from leveret.cli.ctl_options import Options
 from leveret.cli.ctl_output import write
@@ -45,7 +46,7 @@ def change(command: Command, options: Options, words: list[str]) -> int:
     if given.get("limit_type") == "all":
         banner = banner.replace('"{limit_type}" limit', "all limits")
     banner = banner.format(**given, vhost=options.vhost, priority=options.priority)
-    with ControlClient(options.data_dir, options.timeout) as client:
+    with connect(options) as client:
         done = ask(client, request, [banner] if options.banner else []).get("done")
     if not isinstance(done, dict):
         raise ControlFailure(SOFTWARE, "the broker's answer is not understood")
@@ -61,7 +62,7 @@ def show_limits(command: Command, options: Options) -> int:
     banner = [line.format(vhost=options.vhost, user=options.user) for line in command.banner]
     if options.everywhere:
         banner = [f"Listing limits for all {owner}s ..."]
-    with ControlClient(options.data_dir, options.timeout) as client:
+    with connect(options) as client:
         request: dict[str, object] = {"command": command.name, "columns": [owner, "limits"]}
         rows = rows_of(ask(client, request, banner if options.banner else []))
         if options.everywhere:

@@ -1,0 +1,17 @@
+"""Whom a command asks: the broker of the data folder by its control socket, or with --url one by its HTTP API."""
+
+from __future__ import annotations
+
+from leveret.cli.control_client import ControlClient
+from leveret.cli.ctl_options import Options
+
+
+def connect(options: Options) -> ControlClient:
+    """The broker that is meant. Raises ControlFailure, TimeoutError."""
+    return ControlClient(options.data_dir, options.timeout)
+
+
+def node_status(client: ControlClient) -> dict[str, object]:
+    """The status of the node."""
+    status = client.ask({"command": "status"}).get("status")
+    return status if isinstance(status, dict) else {}
