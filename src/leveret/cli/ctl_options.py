@@ -18,6 +18,7 @@ from leveret.cli.status_report import UNITS
 SHORT: Final = {
     "p": "vhost", "n": "node", "t": "timeout", "q": "quiet", "s": "silent", "l": "longnames", "?": "help",
     "d": "description", "e": "if-empty", "u": "if-unused", "P": "pid",
+    "m": "minimal", "v": "verbose",
 }  # fmt: skip
 WITH_VALUE: Final = (
     "vhost", "node", "timeout", "formatter", "data-dir", "unit", "priority", "apply-to", "user",

@@ -14,6 +14,12 @@ from leveret.cli.ctl_commands import COMMANDS
 from leveret.cli.ctl_node_commands import CHECKS, PLUGIN_COMMANDS, QUEUE_COMMANDS
 
 OWN_NAME: Final = "leveretctl"
+OF_LEVERET: Final = {  # as commands of leveret
+    "leveret ctl": OWN_NAME,
+    "leveret diagnostics": "rabbitmq-diagnostics",
+    "leveret queues": "rabbitmq-queues",
+    "leveret plugins": "rabbitmq-plugins",
+}
 ALSO_DIAGNOSTICS: Final = ("ping", "status", "cluster_status", "environment", "report")
 ONLY_DIAGNOSTICS: Final = tuple(command.name for command in CHECKS)
 ONLY_QUEUES: Final = ("peek", *(command.name for command in QUEUE_COMMANDS))
@@ -39,13 +45,14 @@ def is_diagnostic(name: str) -> bool:
 def program(name: str) -> Program:
     """The program that is called so."""
     name = PurePath(name).name
-    if name == "rabbitmqctl":
+    kind = OF_LEVERET.get(name, name)
+    if kind == "rabbitmqctl":
         hidden = (*ONLY_DIAGNOSTICS, *ONLY_QUEUES)
         return Program(name, {key: value for key, value in COMMANDS.items() if key not in hidden})
-    if name == "rabbitmq-diagnostics":
+    if kind == "rabbitmq-diagnostics":
         return Program(name, {key: value for key, value in COMMANDS.items() if is_diagnostic(key)})
-    if name == "rabbitmq-queues":
+    if kind == "rabbitmq-queues":
         return Program(name, {key: COMMANDS[key] for key in ONLY_QUEUES})
-    if name == "rabbitmq-plugins":
+    if kind == "rabbitmq-plugins":
         return Program(name, {command.name: command for command in PLUGIN_COMMANDS})
-    return Program(OWN_NAME, COMMANDS)
+    return Program(name if kind != name else OWN_NAME, COMMANDS)
