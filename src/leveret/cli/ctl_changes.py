@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from leveret.cli.control_client import DATA_ERROR, SOFTWARE, UNAVAILABLE, ControlClient, ControlFailure
+from leveret.cli.control_client import DATA_ERROR, SOFTWARE, UNAVAILABLE, Client, ControlFailure
 from leveret.cli.ctl_client import connect
 from leveret.cli.ctl_command import Command
 from leveret.cli.ctl_options import Options
@@ -23,7 +23,7 @@ REQUEST_KEYS: Final = {
 }  # where they differ from the words of the usage
 
 
-def ask(client: ControlClient, request: dict[str, object], banner: list[str], octets: bytes = b"") -> dict[str, object]:
+def ask(client: Client, request: dict[str, object], banner: list[str], octets: bytes = b"") -> dict[str, object]:
     """The broker's answer. The banner is printed if there is one, also one that refuses what is asked for."""
     try:
         answer = client.ask(request, octets)
@@ -77,7 +77,7 @@ def show_limits(command: Command, options: Options) -> int:
     return 0
 
 
-def show_vhost_limits(limits: str | None, client: ControlClient, options: Options) -> None:
+def show_vhost_limits(limits: str | None, client: Client, options: Options) -> None:
     """The limits of one virtual host, None if there is no such one; nothing if it has none."""
     if limits is None:
         raise ControlFailure(DATA_ERROR, f"Virtual host '{options.vhost}' does not exist", "")

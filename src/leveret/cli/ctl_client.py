@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from leveret.cli.control_client import ControlClient
+from leveret.cli.control_client import Client, ControlClient
 from leveret.cli.ctl_options import Options
 
 
-def connect(options: Options) -> ControlClient:
+def connect(options: Options) -> Client:
     """The broker that is meant. Raises ControlFailure, TimeoutError."""
+    if options.url is not None:
+        from leveret.cli.remote_client import RemoteClient  # takes its time to load, and is wanted by few
+
+        return RemoteClient(options.url, options.timeout)
     return ControlClient(options.data_dir, options.timeout)
 
 
-def node_status(client: ControlClient) -> dict[str, object]:
+def node_status(client: Client) -> dict[str, object]:
     """The status of the node."""
     status = client.ask({"command": "status"}).get("status")
     return status if isinstance(status, dict) else {}

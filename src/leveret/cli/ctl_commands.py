@@ -27,6 +27,7 @@ GENERAL_OPTIONS: Final = (
     "-?, --help           displays command help",
     "    --version        displays the version",
     "    --data-dir       the broker's data folder (default: $LEVERET_DATA_DIR, else ./leveret-data)",
+    "    --url            the HTTP API of a broker elsewhere: http://user:password@host:15672 (default: $LEVERET_URL)",
     "-t, --timeout <n>    operation timeout in seconds (default: 60)",
     "-q, --quiet          suppress informational messages",
     "-s, --silent         suppress informational messages and table header row",

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from leveret.cli.control_client import SOFTWARE, TEMPORARY, UNAVAILABLE, ControlClient, ControlFailure
+from leveret.cli.control_client import SOFTWARE, TEMPORARY, UNAVAILABLE, Client, ControlFailure
 from leveret.cli.ctl_changes import rows_of
 from leveret.cli.ctl_client import connect, node_status
 from leveret.cli.ctl_command import Command
@@ -146,7 +146,7 @@ def show_table(command: Command, options: Options, words: list[str], found: list
     return 0
 
 
-def transient_queues(client: ControlClient) -> bool:
+def transient_queues(client: Client) -> bool:
     """Whether there are queues that are neither durable nor exclusive."""
     for vhost in rows_of(client.ask({"command": "list_vhosts", "columns": ["name"]})):
         request: dict[str, object] = {"command": "list_queues", "vhost": vhost[0], "columns": ["durable", "exclusive"]}
