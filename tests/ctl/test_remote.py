@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pika
+import pika.exceptions
 import pytest
 
 from tests.ctl.conftest import Ctl, leveretctl, leveretctl_here
@@ -58,7 +59,7 @@ def test_a_program_of_its_own(leveret: BrokerProcess, url: str, tmp_path: Path) 
         ["list_channels"],
         ["list_consumers"],
         ["list_users"],
-        ["list_vhosts", "name", "tags", "default_queue_type", "description"],
+        ["list_vhosts", "name", "tags", "description"],
         ["list_permissions"],
         ["list_user_permissions", "guest"],
         ["list_topic_permissions"],
@@ -110,7 +111,7 @@ CHANGES: list[tuple[list[str], list[str], str]] = [
     (
         ["set_operator_policy", "o", "^t", '{"max-length":9}'],
         ["list_operator_policies"],
-        '/\to\t^t\tqueues\t{"max-length":9}\t0',
+        '/\to\t^t\tall\t{"max-length":9}\t0',
     ),
     (["set_vhost_limits", '{"max-queues":99}'], ["list_vhost_limits"], '{"max-queues":99}'),
     (["set_vhost_limits", '{"max-connections":98}'], ["list_vhost_limits"], '{"max-connections":98}'),

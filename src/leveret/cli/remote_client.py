@@ -18,6 +18,7 @@ from leveret.cli.remote_changes import CHANGES
 from leveret.cli.remote_listings import LISTINGS, status
 
 PORTS: Final = {"http": 15672, "https": 15671}
+OF_VHOST: Final = ("queues", "exchanges", "bindings", "consumers", "policies", "operator-policies", "definitions")
 NO_VHOST: Final = ("vhost_not_found", "vhost not found")
 
 
@@ -96,8 +97,9 @@ class RemoteClient:
             return ControlFailure(NO_PERMISSION, f"the HTTP API at {self._place} refuses: {text}")
         if status >= 500:
             return ControlFailure(SOFTWARE, f"the HTTP API at {self._place} answers with status {status}")
-        if text in NO_VHOST:
-            return ControlFailure(DATA_ERROR, f"Virtual host '{path[-1]}' does not exist", "")
+        of_vhost = path[0] == "vhosts" or (len(path) == 2 and path[0] in OF_VHOST)
+        if (status == 404 and of_vhost) or text in NO_VHOST:
+            return ControlFailure(DATA_ERROR, f"Virtual host '{path[1]}' does not exist", "")
         return ControlFailure(UNAVAILABLE, text, "Error:\n")
 
     def stop(self) -> dict[str, object]:
