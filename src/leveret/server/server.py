@@ -26,6 +26,7 @@ from leveret.server.alarms import AlarmWatch
 from leveret.server.amqp_listeners import AmqpListeners
 from leveret.server.configuration import Configuration
 from leveret.server.control import CannotControl, ControlServer
+from leveret.server.control_node import NodeChanges
 from leveret.server.from_settings import (
     defaults_of,
     disk_free_limit,
@@ -92,8 +93,8 @@ async def serve(configuration: Configuration, output: LogOutput, configure_again
     except CannotListen as error:
         raise CannotStart(str(error)) from None
     urls = listeners.urls() + management.urls() + metrics.urls()
-    control = await open_control(reload, tick, listeners, urls, stopping)
     watch = alarm_watch(tick, settings)
+    control = await open_control(reload, tick, listeners, urls, stopping, watch)
     log.info("Leveret %s (%s) on Python %s", __version__, description(), sys.version.split()[0])
     for file in configuration.files:
         log.info("configured by %s", file)
@@ -106,7 +107,7 @@ async def serve(configuration: Configuration, output: LogOutput, configure_again
         log.info("listening on %s", url)
     watch.start()
     print(" ".join(["ready", *listeners.urls()[:1], *management.urls()[:1], *metrics.urls()[:1]]), flush=True)
-    make_node = partial(managed_node, settings, tick, urls, reload.files)
+    make_node = partial(managed_node, settings, tick, urls, reload.files, watch)
     management.serve(make_node)
     metrics.serve(make_node)
     gc.freeze()  # what is there now stays: no need to look at it again and again
@@ -153,26 +154,42 @@ def alarm_watch(tick: Tick, settings: Settings) -> AlarmWatch:
 
 
 def managed_node(
-    settings: Settings, tick: Tick, urls: list[str], files: Callable[[], tuple[list[str], list[str]]]
+    settings: Settings,
+    tick: Tick,
+    urls: list[str],
+    files: Callable[[], tuple[list[str], list[str]]],
+    watch: AlarmWatch,
 ) -> Node:
     """What the HTTP API and the metrics see of this process."""
     from leveret.management.node import Node  # these come late, as all of the HTTP API does
     from leveret.management.rates import Rates
 
-    limits = memory_limit(settings), disk_free_limit(settings)
     rates = Rates(tick.broker, settings.collect_statistics_interval / 1000)
     metrics = settings.prometheus_path, settings.prometheus_return_per_object_metrics
-    return Node(tick.broker, tick.begin, settings.folder, urls, *limits, rates, files, *metrics)
+    return Node(tick.broker, tick.begin, settings.folder, urls, watch.limits, rates, files, *metrics)
 
 
 async def open_control(
-    reload: Reload, tick: Tick, listeners: AmqpListeners, urls: list[str], stopping: asyncio.Event
+    reload: Reload,
+    tick: Tick,
+    listeners: AmqpListeners,
+    urls: list[str],
+    stopping: asyncio.Event,
+    watch: AlarmWatch,
 ) -> ControlServer | None:
     """Open the control socket, if there is a data folder; CannotStart if that one is another broker's."""
     folder = reload.settings.folder
     if folder is None:
         return None
-    control = ControlServer(tick.broker, stopping.set, folder, urls, tick.begin, reload.files)
+    node = NodeChanges(watch, reload)
+    node_operations = {
+        "set_vm_memory_high_watermark": node.set_memory_limit,
+        "set_disk_free_limit": node.set_disk_free_limit,
+        "set_log_level": node.set_log_level,
+        "rotate_logs": node.rotate_logs,
+        "environment": node.environment,
+    }
+    control = ControlServer(tick.broker, stopping.set, folder, urls, tick.begin, reload.files, node_operations)
     try:
         await control.start()
     except CannotControl as error:
