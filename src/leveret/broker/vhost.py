@@ -36,6 +36,7 @@ from leveret.broker.traffic import Churn, Octets, Traffic
 
 if TYPE_CHECKING:
     from leveret.broker.connection import Connection
+    from leveret.broker.consumer import Consumer
     from leveret.broker.events import Events
 
 log: Final = logging.getLogger("leveret.queue")
@@ -230,6 +231,13 @@ class VirtualHost:
 
     def delete_queue(self, queue: Queue) -> int:
         """Delete a queue with its bindings, tell its consumers, and say how many ready messages went with it."""
+        consumers = list(queue.consumers)
+        count = self.take_out_queue(queue)
+        self.tell_cancelled(consumers)
+        return count
+
+    def take_out_queue(self, queue: Queue) -> int:
+        """As `delete_queue`, but its consumers are still to be told (`tell_cancelled`)."""
         queue.catch_up()
         count = queue.ready_count()
         queue.end()
@@ -245,10 +253,14 @@ class VirtualHost:
         self.events.act_as(acting)
         for consumer in list(queue.consumers):
             queue.remove_consumer(consumer)
-            consumer.channel.consumer_cancelled_by_server(consumer)
         self._drop_messages(queue)
         self.events.queue_deleted(queue)
         return count
+
+    def tell_cancelled(self, consumers: list[Consumer]) -> None:
+        """The queue of these consumers was deleted."""
+        for consumer in consumers:
+            consumer.channel.consumer_cancelled_by_server(consumer)
 
     def _drop_messages(self, queue: Queue) -> None:
         """A queue was deleted: its messages go when that is on disk, if it has to be."""
