@@ -108,7 +108,8 @@ def commits_out_of_order(moment: Moment) -> bool:
         return False
     within: list[Operation] = []
     for one in moment.before[:-1]:
-        within = [] if isinstance(one, Transaction) and one.channel == commit.channel else [*within, one]
+        ends = isinstance(one, Transaction) and one.what != "select" and one.channel == commit.channel
+        within = [] if ends else [*within, one]
     mine = [one for one in within if one.channel == commit.channel]
     published = [dict(one.properties).get("priority") for one in mine if isinstance(one, Publish)]
     gives_back = any(isinstance(one, Settle) and one.requeue for one in mine)
