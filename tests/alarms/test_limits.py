@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from leveret.server.limits import allowed_memory, parse_memory_limit, parse_size, shown
+from leveret.server.limits import allowed_memory, octets_of, parse_memory_limit, parse_size, shown
 
 MACHINE = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 LIMIT = 64 * 1024 * 1024
@@ -130,7 +130,7 @@ def test_a_memory_limit_is_a_share_or_a_size(tmp_path: Path, text: str, octets: 
     write(tmp_path / "proc/self/cgroup", "0::/\n")
     write(tmp_path / "proc/self/mountinfo", mount("cgroup2", "/sys/fs/cgroup"))
     write(tmp_path / "sys/fs/cgroup/memory.max", f"{LIMIT}\n")
-    assert parse_memory_limit(text, tmp_path) == octets
+    assert octets_of(parse_memory_limit(text), allowed_memory(tmp_path)) == octets
 
 
 @pytest.mark.parametrize("text", ["0", "0.0", "1.1", "0MiB"])

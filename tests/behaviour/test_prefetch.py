@@ -192,6 +192,28 @@ def test_both_limits_hold_together(channel: BlockingChannel, queue: str) -> None
         assert len(consumer.settle()) == 3
 
 
+def test_a_consumer_prefetch_lifts_the_channel_prefetch_before_it(channel: BlockingChannel, queue: str) -> None:
+    channel.basic_qos(prefetch_count=3, global_qos=True)
+    channel.basic_qos(prefetch_count=2)
+    consumers = [Consumer(channel, queue) for _ in range(2)]
+    publish(channel, queue, *TEN)
+    for consumer in consumers:
+        consumer.wait_for(2)
+        assert len(consumer.settle()) == 2
+
+
+def test_a_consumer_prefetch_of_zero_lifts_the_channel_prefetch_of_running_consumers(
+    channel: BlockingChannel, queue: str
+) -> None:
+    channel.basic_qos(prefetch_count=1, global_qos=True)
+    consumer = Consumer(channel, queue)
+    publish(channel, queue, *TEN)
+    consumer.wait_for(1)
+    assert len(consumer.settle()) == 1
+    channel.basic_qos(prefetch_count=0)
+    consumer.wait_for(10)
+
+
 def test_what_basic_get_took_does_not_count(channel: BlockingChannel, queue: str) -> None:
     channel.basic_qos(prefetch_count=1, global_qos=True)
     publish(channel, queue, "1", "2", "3")

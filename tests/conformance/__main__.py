@@ -107,7 +107,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--short", action="store_true", help="what fits into a minute")
     parser.add_argument("--only", metavar="EXPRESSION", help="tests to run, as pytest's -k")
     parser.add_argument("--rabbitmq", type=int, metavar="PORT", help="run against the RabbitMQ there")
-    parser.add_argument("--rabbitmq-http", type=int, metavar="PORT", default=15672, help="its HTTP API (default: 15672)")
+    parser.add_argument(
+        "--rabbitmq-http", type=int, metavar="PORT", default=15672, help="its HTTP API (default: 15672)"
+    )
     parser.add_argument("--verbose", action="store_true", help="show what pytest says")
     parser.add_argument("--cache", type=Path, default=Path(sys.prefix) / "conformance", help=argparse.SUPPRESS)
     given = parser.parse_args()

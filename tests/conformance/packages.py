@@ -33,9 +33,7 @@ def pip(*arguments: str) -> None:
     command = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments]
     told = " ".join(command)
     try:
-        subprocess.run(
-            command, capture_output=True, text=True, timeout=TIMEOUT, check=True, stdin=subprocess.DEVNULL
-        )
+        subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=True, stdin=subprocess.DEVNULL)
     except subprocess.TimeoutExpired as error:
         raise CannotFetch(f"{told}\ntook more than {TIMEOUT:.0f} seconds") from error
     except subprocess.CalledProcessError as error:
@@ -109,6 +107,7 @@ class Packages:
         pip("download", "--no-deps", "--require-hashes", "--dest", str(self.archives), "-r", str(wanted))
         for suite in missing:
             unpack(self.archives / suite.archive, self.unpacked(suite))
+
     def complete(self, suite: Suite) -> None:
         """Add the files that the tests of a suite import and that its archive lacks."""
         for place, ours in suite.added:

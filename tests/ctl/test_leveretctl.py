@@ -194,6 +194,7 @@ def test_status_in_json(leveret: BrokerProcess, ctl: Ctl) -> None:
     assert status["memory"]["total"]["rss"] > 1_000_000
     assert status["file_descriptors"]["total_used"] > 0
     assert [listener["port"] for listener in status["listeners"]] == [leveret.port, leveret.http_port]
+    assert [listener["protocol"] for listener in status["listeners"]] == ["amqp", "http"]
 
 
 def test_status_of_every_listener(tmp_path: Path) -> None:
@@ -201,13 +202,8 @@ def test_status_of_every_listener(tmp_path: Path) -> None:
     with BrokerProcess(tmp_path, "--bind", "127.0.0.1", "--bind", "::1", "--unix-socket", str(path)) as broker:
         status = json.loads(leveretctl("status", "--formatter", "json", data_dir=broker.data_dir).stdout)
         found = [(listener["interface"], listener["port"]) for listener in status["listeners"]]
-        assert found == [
-            ("127.0.0.1", broker.port),
-            ("::1", broker.port),
-            (str(path), 0),
-            ("127.0.0.1", broker.http_port),
-            ("::1", broker.http_port),
-        ]
+        amqp = [("127.0.0.1", broker.port), ("::1", broker.port), (str(path), 0)]
+        assert found == [*amqp, ("127.0.0.1", broker.http_port), ("::1", broker.http_port)]
 
 
 def test_stop_returns_when_the_broker_has_ended(tmp_path: Path) -> None:
@@ -303,7 +299,19 @@ def test_a_long_path(tmp_path: Path) -> None:
 
 def test_an_ephemeral_broker_without_a_data_folder_has_no_socket(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "LEVERET_DATA_DIR"}
-    command = [sys.executable, "-m", "leveret", "serve", "--port", "0", "--management-port", "0", "--ephemeral"]
+    command = [
+        sys.executable,
+        "-m",
+        "leveret",
+        "serve",
+        "--port",
+        "0",
+        "--management-port",
+        "0",
+        "--prometheus-port",
+        "0",
+        "--ephemeral",
+    ]
     with subprocess.Popen(
         command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as process:

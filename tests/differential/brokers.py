@@ -83,7 +83,8 @@ class PoliciesOverHttp:
         kind = "operator-policies" if operator else "policies"
         try:
             return self._ask(verb, f"/api/{kind}/%2F/{quote(name)}", body)
-        except http.client.RemoteDisconnected:  # the server closed a connection that nothing was asked on for a while
+        except ConnectionError:  # the server closed a connection that nothing was asked on for a while
+            self._connection.close()
             return self._ask(verb, f"/api/{kind}/%2F/{quote(name)}", body)
 
     def _ask(self, verb: str, path: str, body: str | None) -> tuple[int, bytes]:

@@ -7,12 +7,14 @@ they are in different states, and the rest of the scenario says nothing.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tests.differential.operations import Operation, Scenario
+from tests.differential.operations import DeclareQueue, Operation, Scenario, SetPolicy
 from tests.differential.session import Event
+from tests.differential.wire import TypedTable
 
 
 @dataclass
@@ -34,6 +36,30 @@ class Moment:
     def before(self) -> Scenario:
         """The operations up to this step, and itself."""
         return self.scenario[: self.step + 1]
+
+    @property
+    def counts(self) -> tuple[dict[str, object], dict[str, object]]:
+        """The queues' counts at the end of the step, here and there."""
+        found = [event.details for event in self.whole_step if event.where == "queues"]
+        return found[len(found) // 2 - 1], found[-1]
+
+    @property
+    def shorter(self) -> set[str]:
+        """The queues that have fewer ready messages here than there."""
+        ours, theirs = self.counts
+        return {queue for queue in theirs if ready(ours.get(queue)) < ready(theirs[queue])}
+
+    def settings(self, key: str) -> list[object]:
+        """What the arguments of queues, and policies, have said so far of a key of policies."""
+        arguments = [
+            value.value
+            for one in self.before
+            if isinstance(one, DeclareQueue)
+            for name, value in one.arguments
+            if name == f"x-{key}"
+        ]
+        definitions = [json.loads(one.definition) for one in self.before if isinstance(one, SetPolicy)]
+        return arguments + [definition[key] for definition in definitions if key in definition]
 
     @property
     def kind(self) -> str:
@@ -72,6 +98,29 @@ class Verdict:
 
     difference: Moment | None
     explained: tuple[str, ...] = ()
+
+
+def ready(counted: object) -> int:
+    """The number of ready messages in a queue's counts."""
+    found = re.match(r"(\d+) ready", str(counted))
+    return int(found[1]) if found else 0
+
+
+def headers_of(event: Event) -> TypedTable:
+    """The headers of the message in an event, if it has one with headers."""
+    properties = event.details.get("properties")
+    assert properties is None or isinstance(properties, dict)
+    return (properties or {}).get("headers", ())
+
+
+def with_headers(event: Event, headers: TypedTable) -> Event:
+    """The same event with other headers in its message, or with none."""
+    properties = event.details["properties"]
+    assert isinstance(properties, dict)
+    changed = {**properties, "headers": headers}
+    if not headers:
+        del changed["headers"]
+    return Event(event.where, event.what, {**event.details, "properties": changed})
 
 
 def places(events: Sequence[Event]) -> dict[str, list[Event]]:

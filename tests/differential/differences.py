@@ -8,11 +8,11 @@ same in `docs/differences.md`. The tests play every example, so what is no longe
 from __future__ import annotations
 
 import re
+from collections import Counter
 
-from tests.differential.comparison import Difference, Moment
+from tests.differential.comparison import Difference, Moment, headers_of, with_headers
 from tests.differential.operations import (
-    Cancel,
-    CloseChannel,
+    ClearPolicy,
     Consume,
     DeclareExchange,
     DeclareQueue,
@@ -22,36 +22,25 @@ from tests.differential.operations import (
     Publish,
     Qos,
     Recover,
-    SelectConfirm,
+    SetPolicy,
     Settle,
+    Transaction,
+    returns_at_once,
 )
+from tests.differential.quorum_differences import QUORUM_DIFFERENCES
 from tests.differential.session import Event
-from tests.differential.wire import Typed, TypedTable
+from tests.differential.wire import Typed
 
 LAST_DEATH = ("x-last-death-exchange", "x-last-death-queue", "x-last-death-reason")
-TO_SECOND_QUEUE = (
-    ("x-dead-letter-exchange", Typed("S", "")),
-    ("x-dead-letter-routing-key", Typed("S", "@q1")),
+TO_FIRST_QUEUE, TO_SECOND_QUEUE, TO_THIRD_QUEUE, TO_FOURTH_QUEUE = (
+    (("x-dead-letter-exchange", Typed("S", "")), ("x-dead-letter-routing-key", Typed("S", queue)))
+    for queue in ("@q0", "@q1", "@q2", "@q3")
 )
-FIRST_DELIVERY = ("x-delivery-count", Typed("l", 0))
-QUORUM = (("x-queue-type", Typed("S", "quorum")),)
-
-
-def headers_of(event: Event) -> TypedTable:
-    """The headers of the message in an event, if it has one with headers."""
-    properties = event.details.get("properties")
-    assert properties is None or isinstance(properties, dict)
-    return (properties or {}).get("headers", ())
-
-
-def with_headers(event: Event, headers: TypedTable) -> Event:
-    """The same event with other headers in its message, or with none."""
-    properties = event.details["properties"]
-    assert isinstance(properties, dict)
-    changed = {**properties, "headers": headers}
-    if not headers:
-        del changed["headers"]
-    return Event(event.where, event.what, {**event.details, "properties": changed})
+REFUSING = (
+    ("x-dead-letter-exchange", Typed("S", "")),
+    ("x-max-length", Typed("l", 0)),
+    ("x-overflow", Typed("S", "reject-publish-dlx")),
+)
 
 
 def without_last_death(moment: Moment) -> None:
@@ -78,18 +67,13 @@ def sorted_deaths(name: str, value: Typed) -> Typed:
     return Typed(value.kind, tuple(Typed(death.kind, tuple(sorted(death.value))) for death in value.value))
 
 
-def returns_at_once(operation: Operation | None) -> bool:
-    """Whether this gives several unacked messages back with one act."""
-    if isinstance(operation, Settle):
-        return operation.multiple and operation.requeue
-    return operation is None or isinstance(operation, Recover | CloseChannel | LoseConnection)
-
-
-def several_consumers(moment: Moment) -> bool:
-    """Several messages come back at once while several consumers of their queue are there to take them."""
-    consumers = [operation for operation in moment.before if isinstance(operation, Consume)]
-    shared = {one.queue for one in consumers if sum(other.queue == one.queue for other in consumers) > 1}
-    return bool(shared) and returns_at_once(moment.operation) and moment.where.startswith("consumer ")
+def several_takers(moment: Moment) -> bool:
+    """Several messages come back at once that several consumers of their queue took, or one and basic.get."""
+    consumers = [one for one in moment.before if isinstance(one, Consume)]
+    got = {one.queue for one in moment.before if isinstance(one, Get) and not one.no_ack}
+    takers = Counter([one.queue for one in consumers] + [one.queue for one in consumers if one.queue in got])
+    shared = any(count > 1 for count in takers.values())
+    return shared and returns_at_once(moment.operation) and moment.where.startswith("consumer ")
 
 
 def end_of_connection(moment: Moment) -> bool:
@@ -115,6 +99,95 @@ def prefetch_of_running_consumers(moment: Moment) -> bool:
             if any(isinstance(one, Consume) and one.channel == operation.channel for one in earlier):
                 return True
     return False
+
+
+def commits_out_of_order(moment: Moment) -> bool:
+    """A transaction is committed in which messages were published that others go before in the queue's order."""
+    commit = moment.operation
+    if not isinstance(commit, Transaction) or commit.what != "commit":
+        return False
+    within: list[Operation] = []
+    for one in moment.before[:-1]:
+        ends = isinstance(one, Transaction) and one.what != "select" and one.channel == commit.channel
+        within = [] if ends else [*within, one]
+    mine = [one for one in within if one.channel == commit.channel]
+    published = [dict(one.properties).get("priority") for one in mine if isinstance(one, Publish)]
+    gives_back = any(isinstance(one, Settle) and one.requeue for one in mine)
+    by_priority = bool(moment.settings("max-priority")) and len(set(published)) > 1
+    return (
+        bool(published)
+        and (gives_back or by_priority)
+        and any(event.what == "basic.deliver" for event in moment.whole_step)
+    )
+
+
+def expires_unnoticed(moment: Moment) -> bool:
+    """A queue is shorter here, messages may expire, and it has priorities or several came back at once."""
+    expires = bool(moment.settings("message-ttl")) or any(
+        "expiration" in dict(one.properties) for one in moment.before if isinstance(one, Publish)
+    )
+    prioritized = {
+        one.queue
+        for one in moment.before
+        if isinstance(one, DeclareQueue) and any(name == "x-max-priority" for name, _ in one.arguments)
+    }
+    return expires and bool(moment.shorter if returns_at_once(moment.operation) else moment.shorter & prioritized)
+
+
+def own_dead_letter(moment: Moment) -> bool:
+    """A full queue dead-letters what it refuses, and letter and message meet in another queue in the other order."""
+    here, there = ([event.details.get("body") for event in events] for events in (moment.ours, moment.theirs))
+    return (
+        isinstance(moment.operation, Publish | Transaction)
+        and "reject-publish-dlx" in moment.settings("overflow")
+        and here == there
+        and len(here) > len(set(here))
+    )
+
+
+def deaths(event: Event) -> tuple[Typed, ...]:
+    """The entries of a message's x-death."""
+    entries = dict(headers_of(event)).get("x-death", Typed("A", ())).value
+    return entries if isinstance(entries, tuple) else ()
+
+
+def with_sorted_older_deaths(moment: Moment) -> None:
+    """In 3.10 each death turns the order of the older ones around."""
+    for events in (moment.ours, moment.theirs):
+        for at, event in enumerate(events):
+            if len(deaths(event)) > 2:
+                newest, *older = deaths(event)
+                entries = Typed("A", (newest, *sorted(older, key=repr)))
+                changed = tuple((name, entries if name == "x-death" else value) for name, value in headers_of(event))
+                events[at] = with_headers(event, changed)
+
+
+def cycle_after_many_deaths(moment: Moment) -> bool:
+    """Other messages are here and there, and some of them died three times or more."""
+    here, there = ([event.details.get("body") for event in events] for events in (moment.ours, moment.theirs))
+    return here != there and any(len(deaths(event)) > 2 for event in moment.ours + moment.theirs)
+
+
+def overflow_of_an_operator(moment: Moment) -> bool:
+    operation = moment.operation
+    return (
+        isinstance(operation, SetPolicy)
+        and operation.operator
+        and any(
+            event.where == "policies"
+            and re.search(r'<<"overflow">>.* are not recognised policy settings$', str(event.details["text"]))
+            for event in moment.whole_step
+        )
+    )
+
+
+def limit_before_overflow(moment: Moment) -> bool:
+    """Policies change, and one of them has a limit and refuses what is above it."""
+    return isinstance(moment.operation, SetPolicy | ClearPolicy) and any(
+        "max-length" in one.definition and "reject-publish" in one.definition
+        for one in moment.before
+        if isinstance(one, SetPolicy)
+    )
 
 
 def unknown_exchange_type(moment: Moment) -> bool:
@@ -144,67 +217,13 @@ def argument_of_another_type(moment: Moment) -> bool:
     )
 
 
-def quorum_queues(moment: Moment) -> set[str]:
-    """The queues that were declared as quorum queues."""
-    kind = ("x-queue-type", Typed("S", "quorum"))
-    return {one.queue for one in moment.before if isinstance(one, DeclareQueue) and kind in one.arguments}
-
-
-def without_first_delivery_count(moment: Moment) -> None:
-    """3.10 counts from the first delivery, which is number 0, where 4.3 has no header."""
-    if not quorum_queues(moment):
-        return
-    for events in (moment.ours, moment.theirs):
-        for at, event in enumerate(events):
-            if "properties" in event.details:
-                headers = tuple(item for item in headers_of(event) if item != FIRST_DELIVERY)
-                events[at] = with_headers(event, headers)
-
-
-def returned_to_quorum_queue(moment: Moment) -> bool:
-    """Something came back to a quorum queue: several at once, not by basic.reject, or with no limit to how often."""
-    limited = any(name == "x-delivery-limit" for one in moment.before for name, _ in getattr(one, "arguments", ()))
-    closed = any(event.what in ("channel.close", "connection.close") for event in moment.whole_step)
-    ended = moment.operation is None
-    return bool(quorum_queues(moment)) and (
-        closed
-        or ended
-        or any(returns_at_once(one) for one in moment.before)
-        or (not limited and any(isinstance(one, Settle) and one.requeue for one in moment.before))
-    )
-
-
-def priorities_in_quorum_queue(moment: Moment) -> bool:
-    """Messages of more than one priority went to quorum queues, and deliveries came in another order."""
-    priorities = {dict(one.properties).get("priority") for one in moment.before if isinstance(one, Publish)}
-    return bool(quorum_queues(moment)) and len(priorities) > 1
-
-
 def crash_on_queue_type(moment: Moment) -> bool:
     return (
         isinstance(moment.operation, DeclareQueue)
+        and not moment.operation.queue
         and any(name == "x-queue-type" for name, _ in moment.operation.arguments)
         and any(event.details.get("code") == 541 for event in moment.whole_step)
     )
-
-
-def without_lingering_consumers(moment: Moment) -> None:
-    """A quorum queue of 3.10 counts a consumer that was cancelled for as long as it has unacked messages."""
-    if moment.where != "queues" or not moment.ours or not moment.theirs:
-        return
-    for at, (ours, theirs) in enumerate(zip(moment.ours, moment.theirs, strict=False)):
-        counts = dict(theirs.details)
-        for queue in quorum_queues(moment) & ours.details.keys() & counts.keys():
-            counted, lingering = consumers(ours.details[queue]), consumers(counts[queue])
-            if counted < lingering:
-                counts[queue] = str(counts[queue]).replace(f" {lingering} consumers", f" {counted} consumers")
-        moment.theirs[at] = Event(theirs.where, theirs.what, counts)
-
-
-def consumers(counts: object) -> int:
-    """The number of consumers in a queue's counts."""
-    found = re.search(r"(\d+) consumers", str(counts))
-    return int(found[1]) if found else 0
 
 
 DIFFERENCES: tuple[Difference, ...] = (
@@ -232,8 +251,44 @@ DIFFERENCES: tuple[Difference, ...] = (
         adjust=with_sorted_deaths,
     ),
     Difference(
+        "order of older deaths",
+        "The newest is first, as in 4; in 3.10 each death turns the order of the others around.",
+        (
+            DeclareQueue("@q0", arguments=(*TO_SECOND_QUEUE, ("x-message-ttl", Typed("l", 0)))),
+            DeclareQueue("@q1", arguments=(*TO_THIRD_QUEUE, ("x-max-length", Typed("l", 0)))),
+            DeclareQueue("@q2", arguments=(*TO_FOURTH_QUEUE, ("x-max-length", Typed("l", 0)))),
+            DeclareQueue("@q3"),
+            Publish("", "@q0"),
+            Get("@q3"),
+        ),
+        adjust=with_sorted_older_deaths,
+    ),
+    Difference(
+        "cycles of messages that died three times",
+        "3.10 may not find them, for it confuses the order of the deaths.",
+        (
+            DeclareQueue("@q0", arguments=(*TO_SECOND_QUEUE, ("x-max-length", Typed("l", 1)))),
+            DeclareQueue("@q1", arguments=(*TO_FIRST_QUEUE, ("x-max-length", Typed("l", 0)))),
+            Publish("", "@q0"),
+            Get("@q0"),
+            Settle("reject"),
+            Publish("", "@q0"),
+        ),
+        parts=cycle_after_many_deaths,
+    ),
+    Difference(
+        "expiry of a message that comes before others",
+        "It is seen at once; RabbitMQ looks when something else happens to the queue, or when all others are back.",
+        (
+            DeclareQueue("@q0", arguments=(("x-max-priority", Typed("l", 3)),)),
+            Publish("", "@q0"),
+            Publish("", "@q0", properties=(("priority", 3), ("expiration", "0"))),
+        ),
+        parts=expires_unnoticed,
+    ),
+    Difference(
         "messages of several consumers that come back at once",
-        "Leveret gives them out again in the queue's order; RabbitMQ one consumer's after another's.",
+        "Leveret gives them out again in the queue's order; RabbitMQ one consumer's after another's, and basic.get's.",
         (
             DeclareQueue("@q0"),
             Consume("@q0", "c0"),
@@ -243,7 +298,18 @@ DIFFERENCES: tuple[Difference, ...] = (
             Publish("", "@q0"),
             Recover(),
         ),
-        parts=several_consumers,
+        parts=several_takers,
+    ),
+    Difference(
+        "a refused message's letter beside the message",
+        "It is in the other queue first here; in RabbitMQ it takes longer on its way.",
+        (
+            DeclareQueue("@q0", arguments=REFUSING),
+            DeclareQueue("@q1"),
+            Consume("@q1", "c0"),
+            Publish("", "@q0", properties=(("headers", (("BCC", Typed("A", (Typed("S", "@q1"),))),)),)),
+        ),
+        parts=own_dead_letter,
     ),
     Difference(
         "deliveries to a connection that is being closed",
@@ -271,6 +337,37 @@ DIFFERENCES: tuple[Difference, ...] = (
         parts=prefetch_of_running_consumers,
     ),
     Difference(
+        "order within a transaction",
+        "A commit is one step here: what it gives back, or has a higher priority, is delivered first.",
+        (
+            DeclareQueue("@q0"),
+            Publish("", "@q0"),
+            Consume("@q0", "c0"),
+            Transaction(),
+            Settle("reject", requeue=True),
+            Publish("", "@q0"),
+            Transaction("commit"),
+        ),
+        parts=commits_out_of_order,
+    ),
+    Difference(
+        "overflow in an operator policy",
+        "4.3 knows the key there, 3.10 does not.",
+        (SetPolicy("@p0", "^@", '{"overflow": "drop-head"}', operator=True),),
+        parts=overflow_of_an_operator,
+    ),
+    Difference(
+        "a policy with a limit and overflow at once",
+        "RabbitMQ applies the limit first, and so drops what an overflow that refuses would have kept.",
+        (
+            DeclareQueue("@q0"),
+            Publish("", "@q0"),
+            Publish("", "@q0"),
+            SetPolicy("@p0", "^@", '{"max-length": 1, "overflow": "reject-publish"}'),
+        ),
+        parts=limit_before_overflow,
+    ),
+    Difference(
         "unknown exchange type",
         "406, and only the channel closes, as in 4; 3.10 closes the connection with 503.",
         (DeclareExchange("@e0", "x-none"),),
@@ -289,51 +386,10 @@ DIFFERENCES: tuple[Difference, ...] = (
         parts=argument_of_another_type,
     ),
     Difference(
-        "x-delivery-count of a first delivery",
-        "4.3 has none, 3.10 has 0.",
-        (DeclareQueue("@q0", durable=True, arguments=QUORUM), SelectConfirm(), Publish("", "@q0"), Get("@q0")),
-        adjust=without_first_delivery_count,
-    ),
-    Difference(
-        "what comes back to a quorum queue",
-        "It takes its old place, as in classic queues. It counts, as in 4.3, when it was rejected or its client died.",
-        (
-            DeclareQueue("@q0", durable=True, arguments=QUORUM),
-            SelectConfirm(),
-            Publish("", "@q0"),
-            Consume("@q0", "c0"),
-            Recover(),
-        ),
-        parts=returned_to_quorum_queue,
-    ),
-    Difference(
-        "priorities in a quorum queue",
-        "4.3 delivers by priority, 3.10 in order of arrival.",
-        (
-            DeclareQueue("@q0", durable=True, arguments=QUORUM),
-            SelectConfirm(),
-            Publish("", "@q0"),
-            Publish("", "@q0", properties=(("priority", 9),)),
-            Get("@q0"),
-        ),
-        parts=priorities_in_quorum_queue,
-    ),
-    Difference(
-        "consumers of a quorum queue",
-        "3.10 counts one that was cancelled until its messages are settled.",
-        (
-            DeclareQueue("@q0", durable=True, arguments=QUORUM),
-            SelectConfirm(),
-            Publish("", "@q0"),
-            Consume("@q0", "c0"),
-            Cancel("c0"),
-        ),
-        adjust=without_lingering_consumers,
-    ),
-    Difference(
-        "queue types that 3.10 fails on",
-        "It closes the connection with 541, and 4.3 the channel with 406.",
-        (DeclareQueue("@q0", arguments=(("x-queue-type", Typed("S", "")),)),),
+        "unknown type of a queue that the broker is to name",
+        "3.10 fails on it and closes the connection with 541, and 4.3 the channel with 406.",
+        (DeclareQueue("", arguments=(("x-queue-type", Typed("S", "")),)),),
         parts=crash_on_queue_type,
     ),
+    *QUORUM_DIFFERENCES,
 )

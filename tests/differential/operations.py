@@ -355,3 +355,10 @@ class Wait(Operation):
 
 
 Scenario = tuple[Operation, ...]
+
+
+def returns_at_once(operation: Operation | None) -> bool:
+    """Whether this gives several unacked messages back with one act."""
+    if isinstance(operation, Settle):
+        return operation.multiple and operation.requeue
+    return operation is None or isinstance(operation, Recover | CloseChannel | LoseConnection)

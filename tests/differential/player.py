@@ -56,7 +56,6 @@ TOO_SLOW = 0.2  # seconds between two waits after which short times may have pas
 MOST_ROUNDS = 200
 NEVER_DELIVERED = 1000
 GIVEN_NAME = re.compile(r"amq\.gen-[A-Za-z0-9_-]{22}")  # that no client learnt, in an error text
-GIVEN_NAME = re.compile(r"amq\.gen-[A-Za-z0-9_-]{22}")  # that no client learnt, in an error text
 # The first connection is told when a consumer is cancelled, the second is not.
 CAPABILITIES: tuple[dict[str, object], ...] = (
     {"consumer_cancel_notify": True, "basic.nack": True, "publisher_confirms": True},
@@ -135,7 +134,6 @@ class Player:
         steps.append(self._ending())
         self._clean_up()
         plain = Plain(self, started)
-        late = slowest > TOO_SLOW and needs_short_times(scenario)
         late = slowest > TOO_SLOW and needs_short_times(scenario)
         return Recording([[plain.event(event) for event in step] for step in steps], late)
 
@@ -426,7 +424,6 @@ class Plain:
     def _text(self, text: str) -> str:
         for name, given in self._names.items():
             text = text.replace(given, name)
-        text = GIVEN_NAME.sub("amq.gen-name", text)
         text = GIVEN_NAME.sub("amq.gen-name", text)
         return text.replace(self._prefix, "@") if self._prefix else text
 

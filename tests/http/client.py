@@ -43,7 +43,7 @@ class Api:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
 
     def call(
-        self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None, **query: object
+        self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None, **query: Any
     ) -> Reply:
         """Send one request. A body that is no text or octets is sent as JSON; `query` are parameters."""
         if query:
@@ -54,7 +54,7 @@ class Api:
         response = self._connection.getresponse()
         return Reply(response.status, {name.lower(): value for name, value in response.getheaders()}, response.read())
 
-    def get(self, path: str, **query: object) -> Any:
+    def get(self, path: str, **query: Any) -> Any:
         """What a GET answers, which has to be 200."""
         reply = self.call("GET", path, **query)
         assert reply.status == 200, reply
@@ -66,7 +66,7 @@ class Api:
     def post(self, path: str, body: object = None) -> Reply:
         return self.call("POST", path, body)
 
-    def delete(self, path: str, **query: object) -> Reply:
+    def delete(self, path: str, **query: Any) -> Reply:
         return self.call("DELETE", path, **query)
 
     def close(self) -> None:

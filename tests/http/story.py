@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from tests.http.client import Api, Reply
 
 HASH = re.compile(rb'~[A-Za-z0-9_-]{6,12}(?=")')  # of a binding's arguments, which no two brokers make alike
+JSON = {"content-type": "application/json"}  # without which RabbitMQ refuses some bodies
 NOT_FOUND = {"error": "Object Not Found", "reason": "Not Found"}
 REFUSED = {"error": "not_authorised", "reason": "Access refused."}
 
@@ -37,5 +38,5 @@ def comparable(reply: Reply) -> Any:
 
 def play(api: Api, step: Step) -> tuple[int, Any]:
     """Do one step; gives the status and the JSON of the answer."""
-    reply = api.call(step.method, f"/api{step.path}", step.body)
+    reply = api.call(step.method, f"/api{step.path}", step.body, JSON)
     return reply.status, comparable(reply)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import http.client
 import json
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -103,8 +105,9 @@ def test_a_slash_at_the_end_makes_no_difference(api: Api) -> None:
     assert api.get("/api/vhosts/?columns=name") == api.get("/api/vhosts?columns=name")
 
 
-def test_somebody_with_a_browser_lands_somewhere(leveret: BrokerProcess) -> None:
-    assert Api(leveret.http_port, None).call("GET", "/").status == 200
+@pytest.mark.parametrize("path", ["/", "/api", "/api/"])
+def test_somebody_with_a_browser_lands_somewhere(leveret: BrokerProcess, path: str) -> None:
+    assert Api(leveret.http_port, None).call("GET", path).status == 200
 
 
 # bodies
@@ -230,7 +233,7 @@ def test_columns(api: Api, numbered: str) -> None:
     ],
 )
 def test_pages_that_can_not_be(
-    api: Api, numbered: str, query: dict[str, object], error: tuple[int, str, object, object]
+    api: Api, numbered: str, query: dict[str, Any], error: tuple[int, str, object, object]
 ) -> None:
     status, name, number, size = error
     reason = f"Invalid pagination parameters: page number {number}, page size {size}"
@@ -238,7 +241,8 @@ def test_pages_that_can_not_be(
 
 
 def test_pages_that_are_not_there_or_make_no_sense(api: Api, numbered: str) -> None:
-    for query in ({"page": "a"}, {"page": 1, "page_size": "b"}, {"page": 1, "name": "(", "use_regex": "true"}):
+    queries: list[dict[str, Any]] = [{"page": "a"}, {"page": 1, "page_size": "b"}]
+    for query in [*queries, {"page": 1, "name": "(", "use_regex": "true"}]:
         assert api.call("GET", numbered, **query).error == PAGE_INVALID
     reason = "Page out of range, page: 4 page size: 10, len: 25"
     assert api.call("GET", numbered, page=4, page_size=10).error == (400, "page_out_of_range", reason)
@@ -269,3 +273,15 @@ def test_a_client_that_goes_away_in_the_middle_harms_nobody(leveret: BrokerProce
 def test_the_port_is_told_when_the_broker_is_ready_and_free_when_it_ends(leveret: BrokerProcess) -> None:
     assert leveret.http_port > 0
     assert f"listening on http://127.0.0.1:{leveret.http_port}" in leveret.log_path.read_text()
+
+
+def test_there_need_not_be_an_api(tmp_path: Path) -> None:
+    with BrokerProcess(tmp_path, "--management-port", "none") as broker:
+        assert broker.http_port == 0 and "listening on http://" not in broker.log_path.read_text()
+
+
+@pytest.mark.parametrize("path", ["overview", "queues", "exchanges", "connections", "channels", "vhosts", "nodes"])
+def test_more_samples_than_there_may_be(api: Api, path: str) -> None:
+    reply = api.call("GET", f"/api/{path}", msg_rates_age=60000, msg_rates_incr=3)
+    assert reply.error == (400, "bad_request", "Invalid range parameters: age 60000, incr 3")
+    assert api.call("GET", f"/api/{path}", msg_rates_age=60, msg_rates_incr="x").status == 200

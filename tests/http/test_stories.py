@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.http import stories_messages, stories_people, stories_topology
+from tests.http import stories_messages, stories_people, stories_settings, stories_topology
 from tests.http.client import Api
 from tests.http.story import Step, play
 
@@ -17,6 +17,12 @@ STORIES = {
     "users": stories_people.USERS,
     "topic permissions": stories_people.TOPIC_PERMISSIONS,
     "missing": stories_people.MISSING,
+    "policies": stories_settings.POLICIES,
+    "operator policies": stories_settings.OPERATOR_POLICIES,
+    "parameters": stories_settings.PARAMETERS,
+    "limits": stories_settings.LIMITS_STORY,
+    "definitions": stories_settings.DEFINITIONS,
+    "health": stories_settings.HEALTH,
 }
 
 

@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pika
 
-from leveret.broker.redeclaring import MODES
-from leveret.cli.leveret import REDECLARE
 from tests.support.broker_process import BrokerProcess
 
 
@@ -21,7 +19,3 @@ def test_a_queue_may_be_declared_with_another_priority(tmp_path: Path) -> None:
         log = broker.log_path.read_text()
     told = "queue 'default' in vhost '/' was redeclared otherwise and stays as it is: inequivalent arg 'x-max-priority'"
     assert log.count(told) == 1
-
-
-def test_the_command_knows_the_modes() -> None:
-    assert REDECLARE == MODES

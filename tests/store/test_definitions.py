@@ -17,6 +17,8 @@ import pytest
 from hypothesis import given, settings
 
 from leveret.amqp.field_table import Table, encode_table, table_from_python
+from leveret.broker.permissions import Permission, TopicPermission
+from leveret.broker.users import User
 from leveret.store.definition_changes import Changes
 from leveret.store.definitions import CannotUseDefinitions, DamagedDefinitions, Definitions
 from leveret.store.loaded_definitions import LoadedDefinitions
@@ -24,14 +26,22 @@ from tests.amqp.strategies import any_short_strings, tables
 
 FILE = "definitions.sqlite"
 
+Access = tuple[dict[str, tuple], dict[tuple[str, str], tuple], dict[tuple[str, str, str], tuple]]
 Contents = tuple[
-    set[str],
+    dict[str, tuple],
     dict[tuple[str, str], tuple],
     dict[int, tuple],
     set[tuple],
     dict[tuple[str, bool, str], tuple],
     tuple[dict[str, dict[str, int]], dict[str, dict[str, int]]],
+    Access,
 ]
+PLAIN_VHOST: tuple[str, list[str], str, bool] = (
+    "",
+    [],
+    "",
+    False,
+)  # how new ones are described
 
 
 def contents(loaded: LoadedDefinitions) -> Contents:
@@ -63,7 +73,18 @@ def contents(loaded: LoadedDefinitions) -> Contents:
     }
     assert len(policies) == len(loaded.policies)
     limits = (loaded.vhost_limits, loaded.user_limits)
-    return {each.name for each in loaded.vhosts}, exchanges, queues, bindings, policies, limits
+    vhosts = {
+        each.name: (each.description, each.tags, each.default_queue_type, each.protected) for each in loaded.vhosts
+    }
+    return vhosts, exchanges, queues, bindings, policies, limits, access_of(loaded)
+
+
+def access_of(loaded: LoadedDefinitions) -> Access:
+    """The users and permissions of what was loaded."""
+    users = {each.name: (each.password_hash, each.hashing_algorithm, each.tags) for each in loaded.users}
+    permissions = {(each.user, each.vhost): (each.configure, each.write, each.read) for each in loaded.permissions}
+    topics = {(each.user, each.vhost, each.exchange): (each.write, each.read) for each in loaded.topic_permissions}
+    return users, permissions, topics
 
 
 def load(folder: Path) -> LoadedDefinitions:
@@ -93,7 +114,7 @@ def some_changes(first: int = 1, count: int = 3) -> Changes:
 
 def test_a_new_file_holds_nothing(tmp_path: Path) -> None:
     loaded = load(tmp_path)
-    assert contents(loaded) == (set(), {}, {}, set(), {}, ({}, {}))
+    assert contents(loaded) == ({}, {}, {}, set(), {}, ({}, {}), ({}, {}, {}))
     assert loaded.next_queue_id == 1
 
 
@@ -110,7 +131,10 @@ def test_changes_are_counted() -> None:
 def test_any_octets_and_arguments_come_back(vhost: str, name: str, key: str, arguments: Table) -> None:
     with tempfile.TemporaryDirectory() as folder:
         changes = Changes()
-        changes.set_vhost(vhost)
+        changes.set_vhost(vhost, name, [key, name], "quorum", True)
+        changes.set_user(User(name, "hash", "algorithm", [key]))
+        changes.set_permission(Permission(name, vhost, key, name, vhost))
+        changes.set_topic_permission(TopicPermission(name, vhost, key, name, vhost))
         changes.add_exchange(vhost, name, "headers", True, False, arguments)
         changes.add_queue(7, vhost, name, True, arguments)
         changes.add_binding(vhost, name, "queue", name, key, arguments)
@@ -122,12 +146,17 @@ def test_any_octets_and_arguments_come_back(vhost: str, name: str, key: str, arg
         loaded = load(Path(folder))
     encoded = encode_table(arguments)
     assert contents(loaded) == (
-        {vhost},
+        {vhost: (name, [key, name], "quorum", True)},
         {(vhost, name): ("headers", True, False, encoded)},
         {7: (vhost, name, True, encoded)},
         {(vhost, name, "queue", name, key, encoded), (vhost, name, "exchange", name, key, encoded)},
         {(vhost, True, name): (key, "all", {name: key, "": 1 << 100}, -(1 << 62))},
         ({vhost: {"max-queues": -1}}, {name: {"max-channels": 1 << 62}}),
+        (
+            {name: ("hash", "algorithm", [key])},
+            {(name, vhost): (key, name, vhost)},
+            {(name, vhost, key): (name, vhost)},
+        ),
     )
     assert [each.arguments for each in loaded.queues] == [arguments]
 
@@ -146,7 +175,7 @@ class Model:
     """What the definitions should be, changed along with them."""
 
     def __init__(self) -> None:
-        self.contents: Contents = (set(), {}, {}, set(), {}, ({}, {}))
+        self.contents: Contents = ({}, {}, {}, set(), {}, ({}, {}), ({}, {}, {}))
         self.next_queue_id = 1
 
     def remove_bindings(self, kept: list[bool]) -> None:
@@ -157,14 +186,14 @@ class Model:
 
     def change(self, changes: Changes, chance: random.Random) -> None:
         """Make one change at random, here and in `changes`: of few names, so that it often meets earlier ones."""
-        vhosts, exchanges, queues, bindings, policies, (vhost_limits, user_limits) = self.contents
+        vhosts, exchanges, queues, bindings, policies, (vhost_limits, user_limits), _ = self.contents
         vhost, name, other = chance.choice(("/", "v")), chance.choice("abc"), chance.choice("abc")
         empty = encode_table({})
-        match chance.randrange(12):
+        match chance.randrange(16):
             case 0:
                 if vhost in vhosts:
                     changes.delete_vhost(vhost)
-                    vhosts.remove(vhost)
+                    del vhosts[vhost]
                     for key in [key for key in exchanges if key[0] == vhost]:
                         del exchanges[key]
                     for id in [id for id, queue in queues.items() if queue[0] == vhost]:
@@ -173,9 +202,11 @@ class Model:
                     for policy_key in [key for key in policies if key[0] == vhost]:
                         del policies[policy_key]
                     vhost_limits.pop(vhost, None)
+                    self.forget_access(1, vhost)
                 else:
-                    changes.set_vhost(vhost)
-                    vhosts.add(vhost)
+                    described = (chance.choice("de"), [name], chance.choice(("", "quorum")), chance.random() < 0.5)
+                    changes.set_vhost(vhost, *described)
+                    vhosts[vhost] = described
             case 1 | 2:
                 if (vhost, name) not in exchanges:
                     changes.add_exchange(vhost, name, "topic", False, True, {})
@@ -212,8 +243,42 @@ class Model:
                     found[owner] = limits
                     if not limits:
                         del found[owner]
+            case 12 | 13 | 14 | 15:
+                self.change_access(changes, chance, name, vhost)
             case _:
                 self.delete(changes, chance)
+
+    def change_access(self, changes: Changes, chance: random.Random, user: str, vhost: str) -> None:
+        users, permissions, topics = self.contents[6]
+        some, other, exchange = chance.choice("xy"), chance.choice("xy"), chance.choice("ef")
+        match chance.randrange(6):
+            case 0 | 1:
+                changes.set_user(User(user, some, other, [some, other]))
+                users[user] = (some, other, [some, other])
+            case 2:
+                changes.delete_user(user)
+                users.pop(user, None)
+                self.contents[5][1].pop(user, None)
+                self.forget_access(0, user)
+            case 3:
+                changes.set_permission(Permission(user, vhost, some, other, some))
+                permissions[user, vhost] = (some, other, some)
+            case 4:
+                changes.set_topic_permission(TopicPermission(user, vhost, exchange, some, other))
+                topics[user, vhost, exchange] = (some, other)
+            case _:
+                changes.clear_permission(user, vhost)
+                permissions.pop((user, vhost), None)
+                changes.clear_topic_permission(user, vhost, exchange)
+                topics.pop((user, vhost, exchange), None)
+
+    def forget_access(self, place: int, name: str) -> None:
+        """Drop the permissions of a user (0) or for a virtual host (1)."""
+        _, permissions, topics = self.contents[6]
+        for key in [key for key in permissions if key[place] == name]:
+            del permissions[key]
+        for topic_key in [key for key in topics if key[place] == name]:
+            del topics[topic_key]
 
     def delete(self, changes: Changes, chance: random.Random) -> None:
         _, exchanges, queues, bindings, *_ = self.contents

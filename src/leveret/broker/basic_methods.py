@@ -36,6 +36,7 @@ from leveret.amqp.reply_codes import (
 )
 from leveret.broker.channel import Channel
 from leveret.broker.consumer import Consumer, write_content
+from leveret.broker.consumer_timeout import timeout_of
 from leveret.broker.direct_reply_to import REPLY_TO, reply_address
 from leveret.broker.limits import check_consumer
 from leveret.broker.permissions import QUEUE, READ, check_access
@@ -95,13 +96,15 @@ def qos(channel: Channel, method: BasicQos) -> None:
 
     In RabbitMQ the prefetch of a consumer holds for consumers to come alone. Celery on RabbitMQ 4 changes it while
     it consumes and counts on being obeyed, so here it holds for the running ones too, until the next basic.consume
-    shows that it was meant for a newcomer.
+    shows that it was meant for a newcomer. As in RabbitMQ it lifts a prefetch of the channel that was set before: who
+    wants both sets the channel's last.
     """
     if method.prefetch_size:
         raise HardError(NOT_IMPLEMENTED, f"prefetch_size!=0 ({method.prefetch_size})")
     if method.global_:
         channel.prefetch = method.prefetch_count
     else:
+        channel.prefetch = 0
         channel.consumer_prefetch = method.prefetch_count
         channel.prefetch_changed = True
         for consumer in channel.consumers.values():
@@ -133,11 +136,16 @@ def get(channel: Channel, method: BasicGet) -> None:
     count_get(channel.traffic, method.no_ack, True, redelivered)
     count_get(queue.traffic, method.no_ack, True, redelivered)
     tag = channel.deliver_got(message, queue, position, method.no_ack)
-    if queue.settings.consumer_timeout > 0 and not method.no_ack:
-        channel.watch_got(tag, queue.settings.consumer_timeout)
+    timeout = timeout_of(queue.settings, channel.connection.broker.limits)
+    if timeout > 0 and not method.no_ack:
+        channel.watch_got(tag, timeout)
     address = message.address
     channel.send(BasicGetOk(tag, redelivered, address.exchange, address.routing_key, queue.ready_count()))
-    write_content(channel, queue.as_redelivered(message, position, method.no_ack) if redelivered else message)
+    if redelivered:
+        message = queue.as_redelivered(message, position, method.no_ack)
+    write_content(channel, message)
+    if vhost.firehose.on:
+        vhost.firehose.delivered(channel, queue, message, redelivered)
 
 
 def count_get(traffic: Traffic, no_ack: bool, found: bool, redelivered: bool) -> None:
@@ -194,6 +202,7 @@ def consume(channel: Channel, method: BasicConsume) -> None:
     if not method.nowait:
         channel.send(BasicConsumeOk(tag))
     queue.add_consumer(consumer)
+    connection.broker.events.consumer_created(consumer)
 
 
 def check_not_in_exclusive_use(channel: Channel, queue: Queue) -> None:

@@ -18,17 +18,20 @@ from leveret.amqp.field_table import Table, table_from_python
 from leveret.broker.alarms import Alarms
 from leveret.broker.channel import Channel
 from leveret.broker.connection import Connection
+from leveret.broker.defaults import Defaults
 from leveret.broker.durability import Store
+from leveret.broker.events import INTERNAL_USER, Events
+from leveret.broker.histogram import FAST_SECONDS, Histogram
 from leveret.broker.limits import NO_LIMIT, NodeLimits, Usage, reached
 from leveret.broker.login import FailedLogins, LoginAttempts, SlowWork
+from leveret.broker.mechanisms import DEFAULT_MECHANISMS
 from leveret.broker.parameters import CLUSTER_ID, ID_SIZE, Parameters, new_cluster_id
-from leveret.broker.passwords import SALT, SHA256, hashed
-from leveret.broker.permissions import EVERYTHING, Permission, Permissions
+from leveret.broker.permissions import Permissions
 from leveret.broker.queue import Queue
 from leveret.broker.redeclaring import STRICT
 from leveret.broker.timers import Timers
 from leveret.broker.traffic import Churn, Traffic
-from leveret.broker.users import Defaults, User, Users
+from leveret.broker.users import Users
 from leveret.broker.vhost import VirtualHost, check_default_queue_type
 
 log: Final = logging.getLogger("leveret.broker")
@@ -88,16 +91,19 @@ class Broker:
         self.random_octets: Final = random_octets
         self.started_at: Final = wall_clock()
         self.timers: Final = Timers(wall_clock)
+        self.events: Final = Events(self)
         self.users: Final = Users(self, loopback_users)
         self.permissions: Final = Permissions(self)
         self.parameters: Final = Parameters(self)
         self.failed_logins: Final = FailedLogins()
         self.login_attempts: Final = LoginAttempts()
+        self.mechanisms: tuple[str, ...] = DEFAULT_MECHANISMS  # by which clients may log in, in order of preference
         self.slow_work = SlowWork()
         self.limits: Final = NodeLimits() if limits is None else limits
         self.redeclare: Final = redeclare  # how strictly redeclares are compared
         self.usage: Final = Usage()
         self.churn: Final = Churn()
+        self.tick_seconds: Final = Histogram(FAST_SECONDS)
         self.former_traffic: Final = Traffic()  # of virtual hosts that were deleted
         self.touched: Final[list[Queue]] = []  # queues that may have something to deliver
         self.confirming: Final[list[Channel]] = []  # channels that owe confirms
@@ -106,18 +112,19 @@ class Broker:
         self.alarms: Final = Alarms()
         self.vhosts: Final[dict[str, VirtualHost]] = {}
         self.server_properties: Final = server_properties(version, node)
-        self._begin_with(Defaults() if defaults is None else defaults)
+        self.defaults: Final = Defaults() if defaults is None else defaults
+        self._begin()
 
-    def _begin_with(self, defaults: Defaults) -> None:
+    def _begin(self) -> None:
         """Make what the store, if it keeps anything, has from its own beginning."""
         self.parameters.restore({}, {CLUSTER_ID: new_cluster_id(self.random_octets(ID_SIZE))})
-        if not defaults.made:
+        if not self.defaults.made:
             return
-        self.vhosts[defaults.vhost] = self.new_vhost(defaults.vhost, DEFAULT_DESCRIPTION)
-        password_hash = hashed(defaults.password.encode(), self.random_octets(SALT))
-        self.users.restore([User(defaults.user, password_hash, SHA256, defaults.tags)])
-        everything = Permission(defaults.user, defaults.vhost, EVERYTHING, EVERYTHING, EVERYTHING)
-        self.permissions.restore([everything], [])
+        vhost = self.defaults.vhost
+        self.vhosts[vhost] = self.new_vhost(vhost, DEFAULT_DESCRIPTION)
+        users, permissions = self.defaults.first_users(self.random_octets)
+        self.users.restore(users)
+        self.permissions.restore(permissions, [])
 
     def connect(self, peer: str, local: str, from_loopback: bool) -> Connection:
         """A client connected. Addresses are `host:port`."""
@@ -143,17 +150,20 @@ class Broker:
         protected: bool = False,
     ) -> VirtualHost:
         """A virtual host that nobody knows of yet."""
-        vhost = VirtualHost(name, self.touched, self.store, self.timers, self.churn)
+        vhost = VirtualHost(name, self.touched, self.store, self.timers, self.churn, self.events)
         vhost.description, vhost.tags, vhost.default_queue_type = description, list(tags), default_queue_type
         vhost.protected = protected
+        if name == self.defaults.vhost:
+            self.events.publish_in(vhost)
         return vhost
 
     def add_vhost(
         self, name: str, description: str = "", tags: Sequence[str] = (), default_queue_type: str = ""
     ) -> VirtualHost:
-        """A new virtual host, which nobody has permissions for; one of that name that is there stays as it is.
+        """A new virtual host; one of that name that is there stays as it is.
 
-        An empty default queue type is none. Raises TooManyVirtualHosts, InvalidQueueType.
+        Nobody has permissions for it but the default users whose pattern matches its name. An empty default queue type
+        is none. Raises TooManyVirtualHosts, InvalidQueueType.
         """
         check_default_queue_type(default_queue_type)
         existing = self.vhosts.get(name)
@@ -164,6 +174,12 @@ class Broker:
             raise TooManyVirtualHosts(f"cannot create vhost '{name}': vhost limit of {limit} is reached")
         vhost = self.vhosts[name] = self.new_vhost(name, description, tags, default_queue_type)
         self.store.vhost_set(vhost)
+        self.events.vhost_created(vhost)
+        for default in self.defaults.users_of(name):
+            if self.users.find(default.name) is None:
+                user = default.user(self.random_octets)
+                self.users.put(user.name, user.password_hash, user.hashing_algorithm, user.tags)
+            self.permissions.set(default.name, name, default.configure, default.write, default.read)
         return vhost
 
     def describe_vhost(
@@ -186,7 +202,17 @@ class Broker:
         if protected is not None:
             vhost.protected = protected
         self.store.vhost_set(vhost)
+        self.events.vhost_updated(vhost)
         return vhost
+
+    def set_vhost_limits(self, vhost: VirtualHost, limits: dict[str, int]) -> None:
+        """These limits instead of those that a virtual host had."""
+        vhost.usage.limits = limits
+        self.store.vhost_limits_set(vhost.name, limits)
+        if limits:
+            self.events.vhost_limits_set(vhost.name, limits)
+        else:
+            self.events.vhost_limits_cleared(vhost.name)
 
     def delete_vhost(self, name: str) -> None:
         """Delete a virtual host with everything in it, and close its connections.
@@ -204,6 +230,7 @@ class Broker:
         self.parameters.forget_vhost(name)
         del self.vhosts[name]
         self.store.vhost_deleted(name, vhost.end())
+        self.events.vhost_deleted(name, bool(vhost.usage.limits))
 
     # the tick
 
@@ -222,6 +249,7 @@ class Broker:
             except Exception:
                 log.exception("internal error in queue '%s'", queue.name)
         self.store.end_tick()
+        self.events.act_as(INTERNAL_USER)  # what came with requests is done
         confirming = self.confirming
         for channel in confirming:
             channel.flush_confirms()
@@ -245,6 +273,7 @@ class Broker:
         """Raise or clear an alarm (`broker.alarms` says what that does). May be repeated."""
         if not self.alarms.set(name, on):
             return
+        self.events.alarm_changed(name, on)
         if on:
             for vhost in self.vhosts.values():
                 vhost.epoch += 1  # cached routes don't ask for alarms

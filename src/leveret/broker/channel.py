@@ -20,6 +20,7 @@ from mypy_extensions import i64
 from leveret.amqp.frame import FRAME_OVERHEAD, content_frames, method_frame, split_content
 from leveret.amqp.methods import BasicCancel, BasicNack, ChannelClose, Method
 from leveret.amqp.reply_codes import PRECONDITION_FAILED, UNEXPECTED_FRAME, AMQPError, HardError, SoftError
+from leveret.broker import connection_log
 from leveret.broker.consumer import Consumer, Delivery
 from leveret.broker.consumer_timeout import GotTimeout
 from leveret.broker.message import BODY_SIZE_AT, Message
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from leveret.broker.connection import Connection
 
 TIMED_OUT_KEPT: Final = 100_000  # tags of which a client may still be told nothing when it acknowledges them
-MAX_MESSAGE_SIZE: Final[i64] = 128 * 1024 * 1024  # RabbitMQ's limit until 4.0
 
 
 class Channel:
@@ -106,11 +106,12 @@ class Channel:
                 UNEXPECTED_FRAME, f"expected content header for class 60, got one for class {class_id} instead"
             )
         size = read_i64_be(frame, BODY_SIZE_AT)
-        if size < 0 or size > MAX_MESSAGE_SIZE:
+        max_message_size = self.connection.broker.limits.max_message_size
+        if size < 0 or size > max_message_size:
             self.route = None
             raise SoftError(
                 PRECONDITION_FAILED,
-                f"message size {int(size) & 0xFFFFFFFFFFFFFFFF} is larger than configured max size {MAX_MESSAGE_SIZE}",
+                f"message size {int(size) & 0xFFFFFFFFFFFFFFFF} is larger than configured max size {max_message_size}",
                 60,
                 40,
             )
@@ -367,6 +368,7 @@ class Channel:
 
     def fail(self, error: AMQPError) -> None:
         """Close the channel for an error: channel.close goes out, and all that it held is released."""
+        connection_log.channel_failed(self.connection, int(self.number), error)
         self.flush_confirms()
         self.send(ChannelClose(error.code, error.text, error.class_id, error.method_id))
         self.release()
@@ -375,6 +377,7 @@ class Channel:
         """Let go of consumers, unacked deliveries, an open transaction and half a message."""
         self.closing = True
         self.gather_traffic()
+        self.connection.broker.churn.awaited_confirms += self.publish_tag
         self.route = None
         self.content = None
         for tag in list(self.consumers):
@@ -386,6 +389,7 @@ class Channel:
         self.requeue_unacked(True)
         if self._got_timeout is not None:
             self._got_timeout.cancel()
+        self.connection.broker.events.channel_closed(self)
 
     def restore_settlements(self) -> None:
         """Undo the acknowledgements of a transaction: the deliveries are unacked again."""

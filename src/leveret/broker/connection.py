@@ -15,7 +15,6 @@ from mypy_extensions import i64
 
 from leveret.amqp.field_table import Table
 from leveret.amqp.frame import (
-    FRAME_OVERHEAD,
     HEARTBEAT_FRAME,
     PROTOCOL_HEADER,
     describe_frame,
@@ -33,7 +32,7 @@ from leveret.amqp.reply_codes import (
     SoftError,
     with_method,
 )
-from leveret.broker import alarms, channel_methods, connection_methods
+from leveret.broker import alarms, channel_methods, connection_log, connection_methods
 from leveret.broker.channel import Channel
 from leveret.broker.connection_state import (
     CLOSED,
@@ -57,6 +56,7 @@ from leveret.broker.vhost import VirtualHost
 
 if TYPE_CHECKING:
     from leveret.broker.broker import Broker
+    from leveret.broker.encryption import Encryption
 
 log: Final = logging.getLogger("leveret.connection")
 
@@ -69,10 +69,8 @@ BASIC_CLASS: Final[i64] = 60
 BASIC_PUBLISH: Final[i64] = (60 << 16) | 40
 BASIC_ACK: Final[i64] = (60 << 16) | 80
 
-INITIAL_FRAME_MAX: Final[i64] = 8192  # before the connection is open, so that strangers can't fill the memory
 ROUTES_KEPT: Final = 2048
 ROUTE_PAYLOAD_LIMIT: Final[i64] = 600
-HANDSHAKE_TIMEOUT: Final = 10.0
 OUTPUT_FULL: Final[i64] = 16 * 1024 * 1024  # octets that wait for the client before its requests wait too
 CLOSE_TIMEOUT: Final = 5.0  # seconds to wait for a close-ok
 
@@ -87,6 +85,7 @@ class Connection(Output):
         self.local: Final = local
         self.name: Final = f"{peer} -> {local}"
         self.from_loopback: Final = from_loopback
+        self.encryption: Encryption | None = None  # its TLS, if it has any; set by the owner
         self.connected_at: Final = broker.wall_clock()
         self.state = EXPECT_HEADER
         self.user = ""
@@ -94,7 +93,8 @@ class Connection(Output):
         self.vhost: VirtualHost | None = None
         self.client_properties: Table = {}
         self.channel_max = 0
-        self.frame_max: i64 = INITIAL_FRAME_MAX
+        self.frame_max: i64 = i64(broker.limits.initial_frame_max)
+        self.whole_content_max: i64 = 0  # octets of content that are taken without a closer look
         self.heartbeat = 0
         self.channels: Final[dict[int, Channel]] = {}
         self._usages: list[Usage] = []  # of the node, the virtual host and the user, that count this connection
@@ -113,7 +113,7 @@ class Connection(Output):
         self.overfull = False  # it leaves too many answers unread: nothing is handled, and the owner doesn't read
         self.waiting = False  # for a password to be checked: nothing is handled, and the owner doesn't read
         self.outran_consumers = False  # it published to a queue whose consumers don't keep up
-        self._timer: Timer = broker.timers.after(HANDSHAKE_TIMEOUT, self._handshake_timed_out)
+        self._timer: Timer = broker.timers.after(broker.limits.handshake_timeout / 1000, self._handshake_timed_out)
 
     # output
 
@@ -138,8 +138,7 @@ class Connection(Output):
     def feed(self, data: bytes) -> None:
         """Take what the client sent. Never raises: whatever is wrong with it is answered to the client."""
         self.last_input = self.broker.timers.now
-        self.octets.received += len(data)
-        self.octets.reads += 1
+        self.octets.came(len(data))
         if self.state == CLOSED:
             return
         if self._partial_size or self.blocked or self.overfull or self.waiting:
@@ -173,17 +172,18 @@ class Connection(Output):
             self._needed = len(PROTOCOL_HEADER)
             return 0
         header = data[: len(PROTOCOL_HEADER)]
+        connection_log.accepted(self)
+        self.state = EXPECT_START_OK
         if header not in connection_methods.ACCEPTED_HEADERS:
             self._refuse_protocol()
             return 0
-        self.state = EXPECT_START_OK
         connection_methods.start(self)
         return len(PROTOCOL_HEADER)
 
     def _refuse_protocol(self) -> None:
         self.writer.write(PROTOCOL_HEADER)
         self.wake()
-        self.close_socket()
+        self.close_socket("its protocol is not AMQP 0-9-1")
 
     def _frames(self, data: bytes, start: i64) -> i64:
         """Handle every whole frame of data from start on; give where the first incomplete one begins."""
@@ -266,7 +266,7 @@ class Connection(Output):
                 return at
             after = body + 8 + size
             if (
-                size > self.frame_max - FRAME_OVERHEAD
+                size > self.whole_content_max
                 or after > end
                 or data[after - 1] != FRAME_END
                 or i64(read_i16_be(data, body + 1)) & 0xFFFF != number
@@ -411,7 +411,7 @@ class Connection(Output):
         if self.state in (EXPECT_HEADER, CLOSING, CLOSED):
             self.close_socket()
             return
-        log.warning("closing connection %s: %s", self.name, error.text)
+        connection_log.failed(self, error)
         self.close(error.code, error.text, error.class_id, error.method_id)
 
     def close(self, code: int, text: str, class_id: int = 0, method_id: int = 0) -> None:
@@ -433,15 +433,21 @@ class Connection(Output):
         elif self.state != CLOSING:
             self.close_socket()
 
-    def close_socket(self) -> None:
-        """Have the owner close the socket as soon as what is written is sent."""
+    def client_gone(self) -> None:
+        """The client has ended the TCP connection; if it was being closed anyway, that is no surprise."""
+        self.close_socket("" if self.state == CLOSING else connection_log.CLIENT_GONE)
+
+    def close_socket(self, reason: str = "") -> None:
+        """Have the owner close the socket as soon as what is written is sent. `reason` is for the log."""
         if self.state != CLOSED:
+            connection_log.closed(self, reason)
             self.state = CLOSED
             self.blocked = self.waiting = False
             self._timer.cancel()
             self.release()
             self._partial = []
             self._partial_size = 0
+            self.broker.events.connection_closed(self)
             self.broker.connections.pop(self, None)
             for usage in self._usages:
                 usage.connections -= 1
@@ -482,16 +488,14 @@ class Connection(Output):
     # time
 
     def _handshake_timed_out(self) -> None:
-        log.warning("closing connection %s: handshake timeout in state %s", self.name, STATE_NAMES[self.state])
-        self.close_socket()
+        self.close_socket(f"handshake timeout in state {STATE_NAMES[self.state]}")
 
     def _check_heartbeat(self) -> None:
         timers = self.broker.timers
         if self.blocked:
             self.last_input = timers.now
         if timers.now - self.last_input > 2 * self.heartbeat:
-            log.warning("closing connection %s: missed heartbeats from client, timeout: %ss", self.name, self.heartbeat)
-            self.close_socket()
+            self.close_socket(f"missed heartbeats from client, timeout: {self.heartbeat}s")
             return
         if not self.output_since_heartbeat:
             self.writer.write(HEARTBEAT_FRAME)

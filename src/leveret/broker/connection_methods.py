@@ -7,7 +7,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-from leveret.amqp.frame import MIN_FRAME_MAX, PROTOCOL_HEADER
+from mypy_extensions import i64
+
+from leveret.amqp.frame import FRAME_OVERHEAD, MIN_FRAME_MAX, PROTOCOL_HEADER
 from leveret.amqp.methods import (
     ConnectionClose,
     ConnectionCloseOk,
@@ -22,6 +24,7 @@ from leveret.amqp.methods import (
     Method,
 )
 from leveret.amqp.reply_codes import ACCESS_REFUSED, CHANNEL_ERROR, COMMAND_INVALID, NOT_ALLOWED, HardError
+from leveret.broker import connection_log
 from leveret.broker.connection_state import (
     EXPECT_OPEN,
     EXPECT_START_OK,
@@ -29,7 +32,8 @@ from leveret.broker.connection_state import (
     RUNNING,
 )
 from leveret.broker.limits import check_connection
-from leveret.broker.login import MECHANISMS, BadCredentials, PasswordCheck, credentials
+from leveret.broker.login import BadCredentials, PasswordCheck, credentials
+from leveret.broker.mechanisms import EXTERNAL, offered, user_of_certificate
 
 if TYPE_CHECKING:
     from leveret.broker.connection import Connection
@@ -39,13 +43,12 @@ if TYPE_CHECKING:
 log: Final = logging.getLogger("leveret.connection")
 
 ACCEPTED_HEADERS: Final = (PROTOCOL_HEADER, b"AMQP\x01\x01\x00\x09", b"AMQP\x01\x01\x09\x01")
-FRAME_MAX: Final = 131072
-HEARTBEAT: Final = 60  # seconds, suggested to clients
 
 
 def start(connection: Connection) -> None:
     """Answer the protocol header."""
-    connection.send_method(0, ConnectionStart(0, 9, connection.broker.server_properties, MECHANISMS, b"en_US"))
+    mechanisms = " ".join(offered(connection)).encode()
+    connection.send_method(0, ConnectionStart(0, 9, connection.broker.server_properties, mechanisms, b"en_US"))
 
 
 def handle(connection: Connection, method: Method) -> None:
@@ -79,14 +82,19 @@ def handle_while_closing(connection: Connection, method: Method) -> None:
 def start_ok(connection: Connection, method: ConnectionStartOk) -> None:
     """Log in. HardError 403 for clients that know authentication_failure_close; the others are hung up on."""
     connection.client_properties = method.client_properties
-    if method.mechanism.encode() not in MECHANISMS.split():
+    if method.mechanism not in offered(connection):
         raise HardError(COMMAND_INVALID, f"unknown authentication mechanism '{method.mechanism}'", 10, 11)
-    login = Login(connection, method.mechanism)
+    connection.auth_mechanism = method.mechanism
+    login = Login(connection)
+    if method.mechanism == EXTERNAL:
+        login.done(*user_of_certificate(connection))
+        return
     try:
         name, password = credentials(method.mechanism, method.response)
     except BadCredentials as error:
         login.done(None, str(error))
         return
+    login.name = name
     connection.waiting = True  # nothing else that the client sends is handled before that is done
     host = connection.peer.rpartition(":")[0]
     PasswordCheck(connection.broker, name, password, host, connection.from_loopback, login.done).begin()
@@ -95,9 +103,9 @@ def start_ok(connection: Connection, method: ConnectionStartOk) -> None:
 class Login:
     """What follows from the check of a password that came with start-ok."""
 
-    def __init__(self, connection: Connection, mechanism: str) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection: Final = connection
-        self._mechanism: Final = mechanism
+        self.name = ""  # who they say they are
 
     def done(self, user: User | None, reason: str) -> None:
         """Go on to connection.tune, or close: with 403 if the client knows authentication_failure_close."""
@@ -106,17 +114,21 @@ class Login:
         if connection.state != EXPECT_START_OK:
             return  # it is gone
         if user is None:
-            log.warning("connection %s: %s login refused: %s", connection.name, self._mechanism, reason)
+            mechanism = connection.auth_mechanism
+            connection_log.login_refused(connection, mechanism, reason)
+            connection.broker.events.login_refused(connection, self.name, reason)
             if connection.understands("authentication_failure_close"):
-                text = f"Login was refused using authentication mechanism {self._mechanism}. "
-                connection.fail(HardError(ACCESS_REFUSED, text + "For details see the broker logfile."))
+                text = f"Login was refused using authentication mechanism {mechanism}. "
+                error = HardError(ACCESS_REFUSED, text + "For details see the broker logfile.")
+                connection.close(error.code, error.text)
             else:
                 connection.close_socket()
             return
         connection.user = user.name
-        connection.auth_mechanism = self._mechanism
+        connection.broker.events.logged_in(connection)
         connection.state = EXPECT_TUNE_OK
-        connection.send_method(0, ConnectionTune(connection.broker.limits.channel_max, FRAME_MAX, HEARTBEAT))
+        limits = connection.broker.limits
+        connection.send_method(0, ConnectionTune(limits.channel_max, limits.frame_max, limits.heartbeat))
         connection.go_on()
 
 
@@ -134,9 +146,11 @@ def update_secret(connection: Connection) -> None:
 
 def tune_ok(connection: Connection, method: ConnectionTuneOk) -> None:
     """Agree on the limits: 0 asks for none, which is above ours. HardError 530 outside of what was offered."""
-    check_negotiated("frame_max", method.frame_max, MIN_FRAME_MAX, FRAME_MAX)
-    check_negotiated("channel_max", method.channel_max, 1, connection.broker.limits.channel_max)
-    connection.frame_max = method.frame_max
+    limits = connection.broker.limits
+    check_negotiated("frame_max", method.frame_max, MIN_FRAME_MAX, limits.frame_max)
+    check_negotiated("channel_max", method.channel_max, 1, limits.channel_max)
+    connection.frame_max = i64(method.frame_max)
+    connection.whole_content_max = i64(min(method.frame_max - FRAME_OVERHEAD, limits.max_message_size))
     connection.channel_max = method.channel_max
     connection.heartbeat = method.heartbeat
     connection.state = EXPECT_OPEN
@@ -169,12 +183,8 @@ def open_vhost(connection: Connection, method: ConnectionOpen) -> None:
     check_vhost_access(connection, vhost)
     connection.begin_running(vhost)
     connection.send_method(0, ConnectionOpenOk())
-    log.info(
-        "connection %s: user '%s' authenticated and granted access to vhost '%s'",
-        connection.name,
-        connection.user,
-        vhost.name,
-    )
+    connection.broker.events.connection_created(connection)
+    connection_log.authenticated(connection)
 
 
 def check_vhost_access(connection: Connection, vhost: VirtualHost) -> None:

@@ -2,8 +2,9 @@
 
 The messages go back to the queue, without counting towards a delivery limit, and the consumer is cancelled. A client
 that doesn't know of cancellations by the server has its channel closed, as in RabbitMQ. There is no timeout unless the
-consumer, the queue or a policy asks for one; then deliveries are noted in the order in which they fall due, so one
-timer for each such consumer is enough. A settled delivery stays noted until most of what is noted is settled.
+consumer, the queue, a policy or the node's configuration asks for one; then deliveries are noted in the order in which
+they fall due, so one timer for each such consumer is enough. A settled delivery stays noted until most of what is noted
+is settled.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from leveret.broker.timers import Timer
 if TYPE_CHECKING:
     from leveret.broker.channel import Channel
     from leveret.broker.consumer import Consumer
+    from leveret.broker.limits import NodeLimits
     from leveret.broker.queue_settings import QueueSettings
 
 ARGUMENT: Final = "x-consumer-timeout"
@@ -36,10 +38,11 @@ class AcknowledgementTimeout:
         self._timer: Timer | None = None
 
     def apply(self, settings: QueueSettings) -> None:
-        """Take the consumer's own timeout, or else its queue's. Milliseconds; what is out already is not watched."""
+        """Take the consumer's own timeout, else its queue's, else the node's. What is out already is not watched."""
         consumer = self._consumer
         own = consumer.arguments.get(ARGUMENT)
-        timeout = own.value if own is not None and isinstance(own.value, int) else int(settings.consumer_timeout)
+        limits = consumer.channel.connection.broker.limits
+        timeout = own.value if own is not None and isinstance(own.value, int) else int(timeout_of(settings, limits))
         consumer.timeout = i64(timeout) if timeout and not consumer.no_ack else NONE
         if self._timer is not None:
             self._timer.cancel()
@@ -138,6 +141,13 @@ class GotTimeout:
             self._channel.fail(timed_out(self._channel, i64(timeout)))
         else:
             self._arm()
+
+
+def timeout_of(settings: QueueSettings, limits: NodeLimits) -> i64:
+    """The timeout of a queue in milliseconds, by its own settings or else by the node's; NONE or 0 if there is none."""
+    if settings.consumer_timeout == NONE and limits.consumer_timeout:
+        return i64(limits.consumer_timeout)
+    return settings.consumer_timeout
 
 
 def timed_out(channel: Channel, timeout: i64) -> SoftError:

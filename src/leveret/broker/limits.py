@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 
 NO_LIMIT: Final = -1
 CHANNEL_MAX: Final = 2047
+FRAME_MAX: Final = 131072
+INITIAL_FRAME_MAX: Final = 8192  # before the connection is open, so that strangers can't fill the memory
+MAX_MESSAGE_SIZE: Final = 128 * 1024 * 1024  # RabbitMQ's limit until 4.0
+HEARTBEAT: Final = 60  # seconds, suggested to clients
+HANDSHAKE_TIMEOUT: Final = 10_000  # milliseconds
 MAX_CONNECTIONS: Final = "max-connections"
 MAX_QUEUES: Final = "max-queues"
 MAX_CHANNELS: Final = "max-channels"
@@ -34,7 +39,10 @@ class InvalidLimits(Exception):
 
 
 class NodeLimits:
-    """The limits of a node, by their names in rabbitmq.conf; -1 is none. A channel_max of 0 is none too."""
+    """The limits of a node, by their names in rabbitmq.conf; -1 is none. A channel_max of 0 is none too.
+
+    Sizes are octets, timeouts milliseconds, the heartbeat seconds. A heartbeat or consumer timeout of 0 is none.
+    """
 
     def __init__(
         self,
@@ -45,6 +53,12 @@ class NodeLimits:
         cluster_queue_limit: int = NO_LIMIT,
         cluster_exchange_limit: int = NO_LIMIT,
         vhost_max: int = NO_LIMIT,
+        max_message_size: int = MAX_MESSAGE_SIZE,
+        frame_max: int = FRAME_MAX,
+        initial_frame_max: int = INITIAL_FRAME_MAX,
+        heartbeat: int = HEARTBEAT,
+        handshake_timeout: int = HANDSHAKE_TIMEOUT,
+        consumer_timeout: int = 0,
     ) -> None:
         self.connection_max: Final = connection_max
         self.channel_max: Final = channel_max
@@ -53,6 +67,12 @@ class NodeLimits:
         self.cluster_queue_limit: Final = cluster_queue_limit
         self.cluster_exchange_limit: Final = cluster_exchange_limit
         self.vhost_max: Final = vhost_max
+        self.max_message_size: Final = max_message_size
+        self.frame_max: Final = frame_max
+        self.initial_frame_max: Final = initial_frame_max
+        self.heartbeat: Final = heartbeat
+        self.handshake_timeout: Final = handshake_timeout
+        self.consumer_timeout: Final = consumer_timeout
 
 
 class Usage:

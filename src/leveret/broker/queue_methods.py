@@ -122,7 +122,7 @@ def declare(channel: Channel, vhost: VirtualHost, method: QueueDeclare) -> None:
         queue.redeclared()
     else:
         existing = vhost.queues.get(name) if name else None
-        add_default_type(vhost, method)
+        add_default_type(vhost, channel.connection.broker.defaults.queue_type, method)
         vhost.churn.queue_declared += 1
         if existing is None:
             queue = create(channel, vhost, name, method)
@@ -177,9 +177,12 @@ def create(channel: Channel, vhost: VirtualHost, name: str, method: QueueDeclare
     return queue
 
 
-def add_default_type(vhost: VirtualHost, method: QueueDeclare) -> None:
-    """A declaration without a type is given the virtual host's default type, if it can have that (RabbitMQ's rule)."""
-    default = vhost.default_queue_type
+def add_default_type(vhost: VirtualHost, node_default: str, method: QueueDeclare) -> None:
+    """A declaration without a type is given the default type, if it can have that (RabbitMQ's rule).
+
+    That is the virtual host's, or else the node's.
+    """
+    default = vhost.default_queue_type or node_default
     if default == "" or "x-queue-type" in method.arguments:
         return
     if default == QUORUM and (not method.durable or method.exclusive or method.auto_delete):

@@ -106,6 +106,12 @@ class Octets:
         self.sent: i64 = 0
         self.sends: i64 = 0
 
+    def came(self, size: i64) -> None:
+        """So much came with one read, or nothing, if none was made."""
+        self.received += size
+        if size:
+            self.reads += 1
+
     def pour_into(self, total: Octets, poured: Octets) -> None:
         """As `Traffic.pour_into`."""
         total.received += self.received - poured.received
@@ -116,7 +122,7 @@ class Octets:
 
 
 class Churn:
-    """How many connections, channels and queues have come and gone, under RabbitMQ's names."""
+    """How many connections, channels and queues have come and gone, under RabbitMQ's names, and what went with them."""
 
     def __init__(self) -> None:
         self.connection_created: i64 = 0
@@ -126,6 +132,16 @@ class Churn:
         self.queue_declared: i64 = 0  # also those that were there
         self.queue_created: i64 = 0
         self.queue_deleted: i64 = 0
+        self.awaited_confirms: i64 = 0  # publishes on confirming channels that have ended
+        self.routed: i64 = 0  # messages that exchanges which are gone led to queues
+        self.of_quorum_queues: Final = Traffic()  # of those that were deleted
+        self.dead_lettered: Final[dict[tuple[str, bool], int]] = {}  # by reason, and whether the queue is quorum
+
+    def queue_is_gone(self, traffic: Traffic, is_quorum: bool) -> None:
+        """A queue was deleted."""
+        self.queue_deleted += 1
+        if is_quorum:
+            traffic.pour_into(self.of_quorum_queues, Traffic())
 
     def channels(self, more: i64) -> None:
         """So many channels have come, or have gone if they are less than none."""

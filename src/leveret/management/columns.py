@@ -14,6 +14,8 @@ TOPIC_PATTERNS: Final = ("exchange", "write", "read")
 WHOLE: Final = (  # listings that show all of their columns unasked
     "policies",
     "operator_policies",
+    "parameters",
+    "global_parameters",
     "vhost_limits",
     "user_limits",
     "parameters",

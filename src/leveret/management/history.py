@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 SECOND: Final = 1000
 MOST_SAMPLES: Final = 10_000  # of one answer, for each counter
-LATE_ENOUGH: Final = 0.9  # of a distance; timers are never quite on time
+EARLY: Final = 500  # milliseconds that a sample may come before it is due; timers are never quite on time
 
 
 class Distance(NamedTuple):
@@ -49,6 +49,12 @@ def packed(count: int) -> Struct:
     return Struct(f"{count}q")
 
 
+@cache
+def places_of(names: tuple[str, ...]) -> dict[str, int]:
+    """Where each counter stands in a sample."""
+    return {name: at for at, name in enumerate(names)}
+
+
 class Row:
     """Samples at one distance. `size` is that of a sample in octets."""
 
@@ -59,9 +65,9 @@ class Row:
         self.samples: Final[deque[bytes]] = deque()
 
     def add(self, time: int, sample: bytes) -> None:
-        """Keep a sample, unless it comes too early after the one before."""
+        """Keep a sample, unless it comes too early; the second may, so that there is a rate soon."""
         times, samples = self.times, self.samples
-        if times and time - times[-1] < self.interval * LATE_ENOUGH:
+        if times and time - times[-1] < (self.interval if len(times) > 1 else SECOND) - EARLY:
             return
         if len(samples) > 1 and samples[-1] == samples[-2] == sample:
             times[-1] = time
@@ -76,7 +82,7 @@ class Row:
 class History:
     """The past of the counters of one thing, in the order of `names`."""
 
-    def __init__(self, names: Sequence[str], distances: Sequence[Distance] = SHORT) -> None:
+    def __init__(self, names: tuple[str, ...], distances: Sequence[Distance] = SHORT) -> None:
         self.names: Final = names
         self._packed: Final = packed(len(names))
         self._rows: Final = [Row(distance) for distance in distances]
@@ -93,29 +99,36 @@ class History:
         for row in self._rows:
             row.add(time, sample)
 
-    def rates(self) -> dict[str, float]:
-        """How much each counter comes up in a second, by the last two samples."""
-        row = self._rows[0]
-        if len(row.times) < 2 or row.samples[-1] == row.samples[-2]:
-            return dict.fromkeys(self.names, 0.0)
-        seconds = (row.times[-1] - row.times[-2]) / SECOND
-        pairs = zip(self._packed.unpack(row.samples[-1]), self._packed.unpack(row.samples[-2]), strict=True)
-        # messages may become less, what is counted not
-        return dict(zip(self.names, [max(last - before, 0) / seconds for last, before in pairs], strict=True))
-
-    def details(self, name: str, now: int, asked: Range) -> dict[str, object]:
-        """What RabbitMQ says in `<name>_details`, by the samples that are asked for."""
-        at = self.names.index(name)
+    def details(self, names: Sequence[str], now: int, asked: Range | None) -> list[dict[str, object]]:
+        """What RabbitMQ says in `<name>_details` of each: the rate by the last two samples, or by those asked for."""
+        if asked is None:
+            return [{"rate": rate} for rate in self._last_rates(names)]
         row = self._row(asked)
-        values = [self._packed.unpack(sample)[at] for sample in row.samples]
-        samples = stepped(list(row.times), values, now, asked)
+        times = list(row.times)
+        samples = [self._packed.unpack(sample) for sample in row.samples]
+        places = places_of(self.names)
+        return [self._of_range(times, [sample[places[name]] for sample in samples], now, asked) for name in names]
+
+    def _last_rates(self, names: Sequence[str]) -> list[float]:
+        """How much comes up in a second, by the last two samples; below 0 for messages that become less."""
+        times, samples = self._rows[0].times, self._rows[0].samples
+        if len(samples) < 2 or samples[-1] == samples[-2]:
+            return [0.0] * len(names)
+        seconds = (times[-1] - times[-2]) / SECOND
+        newest, before = self._packed.unpack(samples[-1]), self._packed.unpack(samples[-2])
+        places = places_of(self.names)
+        return [(newest[places[name]] - before[places[name]]) / seconds for name in names]
+
+    @staticmethod
+    def _of_range(times: Sequence[int], values: Sequence[int], now: int, asked: Range) -> dict[str, object]:
+        samples = stepped(times, values, now, asked)
         newest = samples[0]["sample"]
         before = samples[min(1, len(samples) - 1)]["sample"]
         seconds = (len(samples) - 1) * asked.step / SECOND
         return {
             "avg": sum(sample["sample"] for sample in samples) / len(samples),
             "avg_rate": (newest - samples[-1]["sample"]) / seconds if seconds else 0.0,
-            "rate": max(newest - before, 0) / (asked.step / SECOND),
+            "rate": (newest - before) / (asked.step / SECOND),
             "samples": samples,
         }
 

@@ -88,6 +88,12 @@ class Rates:
         counters = dict(zip(OF_LENGTHS, (ready, unacked, ready + unacked), strict=True))
         return self._with_details(thing, counters, query, "lengths")
 
+    def detail(self, thing: Thing, name: str, query: Query, kind: str) -> Stats:
+        """What stands in `<name>_details` alone; `kind` is lengths, msg_rates or data_rates."""
+        self._ask()
+        history = self._histories.get(thing) or History(names_of(thing))
+        return history.details((name,), milliseconds(), asked_range(query, kind))[0]
+
     def octets(self, thing: Connection | VirtualHost, query: Query) -> Stats:
         """`recv_oct` and `send_oct`, and how many reads and sends that were."""
         counters = dict(zip(DATA, octets_of(thing.octets), strict=True))
@@ -101,6 +107,7 @@ class Rates:
 
     def idle_since(self, thing: Queue | Channel) -> str | None:
         """Since when nothing has happened to the messages there, None if that is not known."""
+        self._ask()
         history = self._histories.get(thing)
         if history is None or history.changed_at >= self._time:
             return None
@@ -108,20 +115,13 @@ class Rates:
 
     def _with_details(self, thing: Thing, counters: Mapping[str, int], query: Query, kind: str) -> Stats:
         self._ask()
-        history = self._histories.get(thing)
-        asked = asked_range(query, kind) if query else None
-        stats: Stats = {}
-        if asked is None:
-            rates = {} if history is None else history.rates()
-            for name, value in counters.items():
-                stats[name] = value
-                stats[f"{name}_details"] = {"rate": rates.get(name, 0.0)}
-            return stats
-        history = history or History(names_of(thing))
+        history = self._histories.get(thing) or History(names_of(thing))
+        asked = asked_range(query, kind)
         now = milliseconds()
-        for name, value in counters.items():
-            stats[name] = value
-            stats[f"{name}_details"] = history.details(name, now, asked)
+        stats: Stats = {}
+        for name, details in zip(counters, history.details(tuple(counters), now, asked), strict=True):
+            stats[name] = counters[name]
+            stats[f"{name}_details"] = details
         return stats
 
     # the rounds

@@ -18,11 +18,24 @@ from leveret.broker.alarms import NAMES
 from leveret.broker.broker import PRODUCT_VERSION, Broker
 from leveret.build import description
 
-PURPOSES: Final = {"amqp": "AMQP 0-9-1", "http": "HTTP API"}
+PROTOCOLS: Final = {  # RabbitMQ's name and a description, by the scheme of a listener's URL
+    "amqp": ("amqp", "AMQP 0-9-1"),
+    "amqps": ("amqp/ssl", "AMQP 0-9-1 over TLS"),
+    "http": ("http", "HTTP API"),
+    "https": ("https", "HTTP API over TLS"),
+    "http+prometheus": ("http/prometheus", "Prometheus exporter API over HTTP"),
+    "https+prometheus": ("https/prometheus", "Prometheus exporter API over TLS"),
+}
 PROC: Final = Path("/proc/self")
 
 
-def node_status(broker: Broker, data_dir: Path, listeners: Sequence[str]) -> dict[str, object]:
+def node_status(
+    broker: Broker,
+    data_dir: Path,
+    listeners: Sequence[str],
+    config_files: Sequence[str] = (),
+    log_files: Sequence[str] = ("<stderr>",),
+) -> dict[str, object]:
     """The status of this process; `listeners` are the URLs that it is listening on."""
     return {
         "pid": os.getpid(),
@@ -37,8 +50,8 @@ def node_status(broker: Broker, data_dir: Path, listeners: Sequence[str]) -> dic
         "python_version": platform.python_version(),
         "data_directory": str(data_dir),
         "active_plugins": [],
-        "config_files": [],
-        "log_files": ["<stderr>"],
+        "config_files": list(config_files),
+        "log_files": list(log_files),
         "alarms": [alarm(name, broker.node) for name in NAMES if name in broker.alarms.active],
         "store": broker.store.describe(),
         "memory": {"strategy": "rss", "total": {"rss": resident_memory()}},
@@ -92,12 +105,13 @@ def disk_free(folder: Path) -> int | None:
 def listener(url: str, node: str) -> dict[str, object]:
     """A listener in RabbitMQ's terms; one on a Unix socket has its path as interface and port 0."""
     scheme, _, place = url.partition("://")
-    protocol, _, unix = scheme.partition("+")
-    host, _, port = (place, "", "0") if unix else place.rpartition(":")
+    name = scheme.removesuffix("+unix")
+    protocol, purpose = PROTOCOLS[name]
+    host, _, port = (place, "", "0") if name != scheme else place.rpartition(":")
     return {
         "interface": host.strip("[]"),
         "node": node,
         "port": int(port),
         "protocol": protocol,
-        "purpose": PURPOSES[protocol],
+        "purpose": purpose,
     }

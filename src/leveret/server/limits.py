@@ -39,17 +39,24 @@ def parse_size(text: str) -> int:
     return int(whole + fraction) * factor // int(10 ** len(fraction))
 
 
-def parse_memory_limit(text: str, root: Path = Path("/")) -> int:
-    """Octets: a size, or a share of what the machine allows from above 0 to 1. ValueError for anything else."""
+def parse_memory_limit(text: str) -> int | float:
+    """A size in octets as an int; a share of what the machine allows, from above 0 to 1, as a float.
+
+    ValueError for anything else.
+    """
     share = SHARE.fullmatch(text.strip())
-    if share is None:
-        limit = parse_size(text)
-    elif float(share[0]) > 1:
+    limit: int | float = parse_size(text) if share is None else float(share[0])
+    if share is not None and limit > 1:
         raise ValueError(f"{text!r} is more than all memory")
-    else:
-        limit = int(float(share[0]) * allowed_memory(root))
     if limit == 0:
         raise ValueError(f"{text!r} leaves no memory")
+    return limit
+
+
+def octets_of(limit: int | float, memory: int | None = None) -> int:
+    """What a limit comes to, at least one octet: a float is a share of `memory`, else of what the machine allows."""
+    if isinstance(limit, float):
+        return max(int(limit * (allowed_memory() if memory is None else memory)), 1)
     return limit
 
 

@@ -1,4 +1,7 @@
-"""Listening sockets: TCP on any address family, and Unix sockets."""
+"""Listening sockets: TCP on any address family, and Unix sockets.
+
+Clients of a plain listener go to the tick at once; where TLS or the PROXY protocol comes first, through an `Entrance`.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,18 @@ import logging
 import os
 import socket
 import stat
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from leveret.server.tick import Tick
 
+if TYPE_CHECKING:
+    from leveret.server.arrival import Entrance
+
 log: Final = logging.getLogger("leveret.listener")
 
-BACKLOG: Final = 1024
+EVERYWHERE: Final = "*"
 ACCEPTED_AT_ONCE: Final = 64
 PAUSE: Final = 1.0  # seconds without accepting when it fails, most likely because the machine has no more to give
 
@@ -24,10 +31,37 @@ class CannotListen(Exception):
     """An address that can't be listened on; the text is for the operator."""
 
 
+@dataclass(frozen=True)
+class SocketOptions:
+    """What the sockets of listeners and their clients are set to. Sizes of buffers are octets, None is the system's."""
+
+    backlog: int = 1024
+    nodelay: bool = True
+    keepalive: bool = True
+    sndbuf: int | None = None
+    recbuf: int | None = None
+
+
+DEFAULT_OPTIONS: Final = SocketOptions()
+
+
 class Listener:
     """One listening socket whose clients join the tick."""
 
-    def __init__(self, tick: Tick, sock: socket.socket, url: str, unix_path: Path | None = None) -> None:
+    def __init__(
+        self,
+        tick: Tick,
+        sock: socket.socket,
+        url: str,
+        unix_path: Path | None = None,
+        options: SocketOptions = DEFAULT_OPTIONS,
+        entrance: Entrance | None = None,
+        ours: bool = True,
+    ) -> None:
+        """`unix_path` is that of a Unix socket, which is removed at the end if it is `ours`."""
+        self.options = options
+        self.entrance = entrance
+        self.ours = ours
         self.tick = tick
         self.sock = sock
         self.url = url
@@ -38,8 +72,8 @@ class Listener:
     def accept(self) -> None:
         """Take the clients that wait."""
         for _ in range(ACCEPTED_AT_ONCE):
-            if len(self.tick.clients) >= self.tick.most_clients:
-                self._pause(f"{len(self.tick.clients)} are open, which is as many as the open files limit allows")
+            if self.tick.is_full():
+                self._pause(f"{self.tick.most_clients} are open, which is as many as the open files limit allows")
                 return
             try:
                 sock, address = self.sock.accept()
@@ -67,17 +101,22 @@ class Listener:
             self.tick.add(sock, "unix", str(self.unix_path), True)
             return
         assert isinstance(address, tuple)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, int(self.options.nodelay))
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, int(self.options.keepalive))
         local = sock.getsockname()
-        self.tick.add(sock, host_port(address), host_port(local), is_loopback(str(address[0])))
+        if self.entrance is not None:
+            self.entrance.admit(sock, address, local)
+        else:
+            self.tick.add(sock, host_port(address), host_port(local), is_loopback(str(address[0])))
 
     def close(self) -> None:
         """Stop listening."""
         if self.sock.fileno() >= 0:
             self.tick.loop.remove_reader(self.sock.fileno())
             self.sock.close()
-            if self.unix_path is not None:
+            if self.entrance is not None:
+                self.entrance.close()
+            if self.unix_path is not None and self.ours:
                 self.unix_path.unlink(missing_ok=True)
 
 
@@ -99,16 +138,40 @@ def url_of(address: tuple[object, ...], scheme: str = "amqp") -> str:
     return f"{scheme}://{host_port(address)}"
 
 
-async def listen_tcp(tick: Tick, host: str, port: int) -> list[Listener]:
+def url_for_amqp(sock: socket.socket, entrance: Entrance | None) -> str:
+    """The URL of an AMQP listener's socket."""
+    return url_of(sock.getsockname(), "amqp" if entrance is None or entrance.tls is None else "amqps")
+
+
+async def listen_tcp(
+    tick: Tick,
+    host: str,
+    port: int,
+    options: SocketOptions = DEFAULT_OPTIONS,
+    entrance: Entrance | None = None,
+) -> list[Listener]:
     """Listen for AMQP clients as `open_sockets` says. Raises CannotListen."""
-    return [Listener(tick, sock, url_of(sock.getsockname())) for sock in await open_sockets(host, port)]
+    sockets = await open_sockets(host, port, options)
+    return [Listener(tick, sock, url_for_amqp(sock, entrance), None, options, entrance) for sock in sockets]
 
 
-async def open_sockets(host: str, port: int) -> list[socket.socket]:
+def adopt(tick: Tick, sock: socket.socket, options: SocketOptions, entrance: Entrance | None) -> Listener:
+    """Take the clients of a socket that somebody else has opened. Raises CannotListen."""
+    if sock.type != socket.SOCK_STREAM or not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        raise CannotListen(f"cannot listen on file descriptor {sock.fileno()}: it is no listening socket")
+    if sock.family == socket.AF_UNIX:
+        path = os.fsdecode(sock.getsockname()).replace("\0", "@")  # that begins the name of one without a file
+        return Listener(tick, sock, f"amqp+unix://{path}", Path(path), ours=False)
+    return Listener(tick, sock, url_for_amqp(sock, entrance), None, options, entrance)
+
+
+async def open_sockets(host: str, port: int, options: SocketOptions = DEFAULT_OPTIONS) -> list[socket.socket]:
     """Listen on every address that a host name stands for, all on the same port; port 0 takes a free one.
 
-    Raises CannotListen.
+    The host * is every address of the machine. Raises CannotListen.
     """
+    if host == EVERYWHERE:
+        host = "::" if has_ipv6() else "0.0.0.0"
     try:
         found = await asyncio.get_running_loop().getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -120,7 +183,7 @@ async def open_sockets(host: str, port: int) -> list[socket.socket]:
     for family, address in dict.fromkeys((entry[0], entry[4]) for entry in found):
         wanted = (address[0], port, *address[2:])
         try:
-            sock = tcp_socket(family, wanted)
+            sock = tcp_socket(family, wanted, options)
         except OSError as error:
             for opened in sockets:
                 opened.close()
@@ -131,30 +194,43 @@ async def open_sockets(host: str, port: int) -> list[socket.socket]:
     return sockets
 
 
-def tcp_socket(family: int, address: tuple[object, ...]) -> socket.socket:
-    """A listening TCP socket; an IPv6 wildcard takes IPv4 clients too."""
+def has_ipv6() -> bool:
+    """Whether a socket can be bound to addresses of IPv6, which a machine may be without."""
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
+            probe.bind(("::", 0))
+    except OSError:
+        return False
+    return True
+
+
+def tcp_socket(family: int, address: tuple[object, ...], options: SocketOptions) -> socket.socket:
+    """A listening TCP socket; an IPv6 wildcard takes IPv4 clients too. Clients' sockets inherit its buffers."""
     # the protocol has to be named: asyncio turns off delays for sockets that say they are TCP
     sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if address[0] == "::" else 1)
+        for name, octets in ((socket.SO_SNDBUF, options.sndbuf), (socket.SO_RCVBUF, options.recbuf)):
+            if octets is not None:
+                sock.setsockopt(socket.SOL_SOCKET, name, octets)
         sock.bind(address)
-        sock.listen(BACKLOG)
+        sock.listen(options.backlog)
     except OSError:
         sock.close()
         raise
     return sock
 
 
-def listen_unix(tick: Tick, path: Path) -> Listener:
+def listen_unix(tick: Tick, path: Path, options: SocketOptions = DEFAULT_OPTIONS) -> Listener:
     """Listen on a Unix socket; a socket that a dead broker left there is replaced. Raises CannotListen."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         if path.exists() and stat.S_ISSOCK(path.stat().st_mode) and not is_served(path):
             path.unlink()
         sock.bind(str(path))
-        sock.listen(BACKLOG)
+        sock.listen(options.backlog)
     except OSError as error:
         sock.close()
         raise CannotListen(f"cannot listen on {path}: {error.strerror or error}") from None

@@ -2,7 +2,7 @@
 
 Starting makes the data folder, the broker, its listeners and the control socket, in this order, and says `ready`
 when all of them serve. SIGTERM, SIGINT and `leveretctl stop` tell every client 320 CONNECTION_FORCED and give them
-a moment to hear it.
+a moment to hear it. What systemd wants to know of this is told by `service_manager`.
 """
 
 from __future__ import annotations
@@ -12,171 +12,188 @@ import gc
 import logging
 import os
 import signal
-import socket
 import sys
 import time
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Final
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 from leveret import __version__
 from leveret.broker.broker import Broker
-from leveret.broker.limits import NodeLimits
-from leveret.broker.redeclaring import STRICT
-from leveret.broker.users import Defaults
+from leveret.broker.parameters import CLUSTER_NAME
 from leveret.build import description
-from leveret.management.definitions.loading import CannotLoad, load_definitions
-from leveret.management.node import Node
-from leveret.management.rates import Rates
-from leveret.server.alarms import DEFAULT_DISK_FREE_LIMIT, AlarmWatch
+from leveret.server.alarms import AlarmWatch
+from leveret.server.amqp_listeners import AmqpListeners
+from leveret.server.configuration import Configuration
 from leveret.server.control import CannotControl, ControlServer
+from leveret.server.control_node import NodeChanges
+from leveret.server.from_settings import (
+    defaults_of,
+    disk_free_limit,
+    mechanisms,
+    memory_limit,
+    node_limits,
+    node_name,
+)
 from leveret.server.limits import most_clients
-from leveret.server.listener import CannotListen, Listener, listen_tcp, listen_unix
-from leveret.server.management import ManagementListeners, listen_http
-from leveret.server.password_checks import PasswordThreads
+from leveret.server.listener import CannotListen
+from leveret.server.log_output import LogOutput
+from leveret.server.management import API, METRICS, HttpListeners, open_http
+from leveret.server.reload import Reload
+from leveret.server.service_manager import ServiceManager, handed_sockets
+from leveret.server.settings import Settings
+from leveret.server.slow_work import WorkInThreads
 from leveret.server.storage import CannotStart, open_storage
 from leveret.server.tick import Tick
-from leveret.store.segment import SEGMENT_SIZE
+
+if TYPE_CHECKING:
+    from leveret.management.node import Node
 
 log: Final = logging.getLogger("leveret")
 
 GOODBYE: Final = 0.5  # seconds for clients to answer connection.close
 
 
-@dataclass(frozen=True)
-class Configuration:
-    """What `leveret serve` was asked for. `data_dir` None means that nothing is on disk and nobody can control it."""
-
-    bind: tuple[str, ...]
-    port: int
-    unix_socket: Path | None
-    data_dir: Path | None
-    ephemeral: bool
-    memory_limit: int  # octets
-    disk_free_limit: int | None = None  # octets; None takes the default
-    sync: str = "always"  # or never, or interval=MS
-    segment_size: int = SEGMENT_SIZE  # octets
-    redeclare: str = STRICT
-    limits: NodeLimits = field(default_factory=NodeLimits)
-    management_port: int | None = None  # of the HTTP API, on the hosts of `bind`; None for no API
-    load_definitions: Path | None = None  # a file, or a folder of files, in RabbitMQ's JSON
-    skip_if_unchanged: bool = False  # don't load definitions that were the last to be loaded
-
-
-async def serve(configuration: Configuration) -> None:
-    """Run a broker until it is told to stop. Raises CannotStart."""
+async def serve(configuration: Configuration, output: LogOutput, configure_again: Callable[[], Configuration]) -> None:
+    """Run a broker until it is told to stop. SIGHUP has the configuration made anew. Raises CannotStart."""
+    settings = configuration.settings
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    defaults = Defaults(made=configuration.load_definitions is None)
-    storage = open_storage(
-        configuration.data_dir, configuration.ephemeral, configuration.sync, configuration.segment_size, loop, defaults
-    )
-    node = f"leveret@{socket.gethostname()}"
+    reload = Reload(configuration, output, configure_again)
+    loop.add_signal_handler(signal.SIGHUP, reload.reload)
+    manager = ServiceManager(os.environ)
+    handed = handed_sockets(os.environ)
+    manager.tell("STATUS=reading the data folder")
+    defaults = defaults_of(settings)
+    storage = open_storage(settings.folder, settings.ephemeral, settings.sync, settings.segment_size, loop, defaults)
     broker = Broker(
         __version__,
-        node,
+        node_name(settings),
         time.time,
         os.urandom,
         storage.store,
-        configuration.limits,
-        configuration.redeclare,
+        node_limits(settings),
+        settings.redeclare,
         defaults,
+        frozenset(settings.loopback_users),
     )
+    broker.mechanisms = mechanisms(settings)
     tick = Tick(broker, loop, most_clients())
-    passwords = broker.slow_work = PasswordThreads(tick)
+    slow_work = broker.slow_work = WorkInThreads(tick)
     storage.restore(broker, tick)
-    await load(configuration, tick)
+    await define(settings, tick)
+    listeners = AmqpListeners(tick, settings)
+    management, metrics = HttpListeners(API), HttpListeners(METRICS)
+    reload.also.extend([listeners.reload, management.reload])
     try:
-        listeners = await listen(tick, configuration)
-        management = await listen_for_management(configuration)
+        await listeners.open(handed)
+        await open_http(management, metrics, settings)
     except CannotListen as error:
         raise CannotStart(str(error)) from None
-    urls = [listener.url for listener in listeners] + management.urls
-    control = await open_control(configuration, tick, listeners, urls, stopping)
-    watch = alarm_watch(tick, configuration)
+    urls = listeners.urls() + management.urls() + metrics.urls()
+    watch = alarm_watch(tick, settings)
+    control = await open_control(reload, tick, listeners, urls, stopping, watch)
     log.info("Leveret %s (%s) on Python %s", __version__, description(), sys.version.split()[0])
+    for file in configuration.files:
+        log.info("configured by %s", file)
+    for warning in configuration.warnings:
+        log.warning("%s", warning)
+    for name in handed:
+        log.warning("systemd has handed over sockets named '%s', which nothing here serves", name)
     storage.report()
     for url in urls:
         log.info("listening on %s", url)
     watch.start()
-    print(" ".join(["ready", listeners[0].url, *management.urls[:1]]), flush=True)
-    limits = configuration.memory_limit, disk_free_limit(configuration)
-    await management.serve(Node(broker, tick.begin, configuration.data_dir, urls, *limits, Rates(broker)))
+    print(" ".join(["ready", *listeners.urls()[:1], *management.urls()[:1], *metrics.urls()[:1]]), flush=True)
+    make_node = partial(managed_node, settings, tick, urls, reload.files, watch)
+    management.serve(make_node)
+    metrics.serve(make_node)
     gc.freeze()  # what is there now stays: no need to look at it again and again
+    manager.tell("READY=1", f"STATUS=listening on {', '.join(urls)}")
+    manager.keep_watch(loop)
     await stopping.wait()
     log.info("stopping")
+    manager.tell("STOPPING=1", "STATUS=closing connections")
     watch.stop()
-    await management.close()
-    for listener in listeners:
-        listener.close()
-    await say_goodbye(tick)
-    passwords.close()
+    listeners.close()
+    await asyncio.gather(management.close(), metrics.close(), say_goodbye(tick))
+    slow_work.close()
     await storage.close()
     if control is not None:
         await control.close()
 
 
-async def load(configuration: Configuration, tick: Tick) -> None:
-    """Load the definitions that the configuration names; they are on the disk when this returns. Raises CannotStart."""
-    if configuration.load_definitions is None:
+async def define(settings: Settings, tick: Tick) -> None:
+    """Load the definitions and set the cluster's name, if the settings say so. Raises CannotStart.
+
+    They are on the disk when this returns.
+    """
+    if settings.load_definitions is None and settings.cluster_name is None:
         return
+    from leveret.management.definitions.loading import CannotLoad, load_definitions  # most starts don't need it
+
     tick.begin()
-    try:
-        load_definitions(tick.broker, configuration.load_definitions, configuration.skip_if_unchanged)
-    except CannotLoad as error:
-        raise CannotStart(str(error)) from None
+    if settings.load_definitions is not None:
+        try:
+            load_definitions(tick.broker, settings.load_definitions, settings.skip_if_unchanged)
+        except CannotLoad as error:
+            raise CannotStart(str(error)) from None
+    if settings.cluster_name is not None:
+        tick.broker.parameters.set_global(CLUSTER_NAME, settings.cluster_name)
     committed = asyncio.Event()
     tick.broker.store.when_committed(committed.set)
     await committed.wait()
 
 
-async def listen(tick: Tick, configuration: Configuration) -> list[Listener]:
-    """Open every listener that the configuration asks for."""
-    listeners: list[Listener] = []
-    port = configuration.port
-    for host in configuration.bind:
-        added = await listen_tcp(tick, host, port)
-        port = int(added[0].sock.getsockname()[1])
-        listeners += added
-    if configuration.unix_socket is not None:
-        listeners.append(listen_unix(tick, configuration.unix_socket))
-    return listeners
-
-
-def alarm_watch(tick: Tick, configuration: Configuration) -> AlarmWatch:
+def alarm_watch(tick: Tick, settings: Settings) -> AlarmWatch:
     """The watch over memory and disk; a broker that keeps nothing on disk needs no room there."""
-    data_dir = None if configuration.ephemeral else configuration.data_dir
-    return AlarmWatch(tick, configuration.memory_limit, data_dir, disk_free_limit(configuration))
+    data_dir = None if settings.ephemeral else settings.folder
+    return AlarmWatch(tick, memory_limit(settings), data_dir, disk_free_limit(settings))
 
 
-def disk_free_limit(configuration: Configuration) -> int:
-    """How many octets have to be free for the data folder."""
-    if configuration.disk_free_limit is not None:
-        return configuration.disk_free_limit
-    return max(DEFAULT_DISK_FREE_LIMIT, 2 * configuration.segment_size)
+def managed_node(
+    settings: Settings,
+    tick: Tick,
+    urls: list[str],
+    files: Callable[[], tuple[list[str], list[str]]],
+    watch: AlarmWatch,
+) -> Node:
+    """What the HTTP API and the metrics see of this process."""
+    from leveret.management.node import Node  # these come late, as all of the HTTP API does
+    from leveret.management.rates import Rates
 
-
-async def listen_for_management(configuration: Configuration) -> ManagementListeners:
-    """Open the sockets of the HTTP API, if there is to be one."""
-    if configuration.management_port is None:
-        return ManagementListeners([])
-    return await listen_http(configuration.bind, configuration.management_port)
+    rates = Rates(tick.broker, settings.collect_statistics_interval / 1000)
+    metrics = settings.prometheus_path, settings.prometheus_return_per_object_metrics
+    return Node(tick.broker, tick.begin, settings.folder, urls, watch.limits, rates, files, *metrics)
 
 
 async def open_control(
-    configuration: Configuration, tick: Tick, listeners: list[Listener], urls: list[str], stopping: asyncio.Event
+    reload: Reload,
+    tick: Tick,
+    listeners: AmqpListeners,
+    urls: list[str],
+    stopping: asyncio.Event,
+    watch: AlarmWatch,
 ) -> ControlServer | None:
     """Open the control socket, if there is a data folder; CannotStart if that one is another broker's."""
-    if configuration.data_dir is None:
+    folder = reload.settings.folder
+    if folder is None:
         return None
-    control = ControlServer(tick.broker, stopping.set, configuration.data_dir, urls, tick.begin)
+    node = NodeChanges(watch, reload)
+    node_operations = {
+        "set_vm_memory_high_watermark": node.set_memory_limit,
+        "set_disk_free_limit": node.set_disk_free_limit,
+        "set_log_level": node.set_log_level,
+        "rotate_logs": node.rotate_logs,
+        "environment": node.environment,
+    }
+    control = ControlServer(tick.broker, stopping.set, folder, urls, tick.begin, reload.files, node_operations)
     try:
         await control.start()
     except CannotControl as error:
-        for listener in listeners:
-            listener.close()
+        listeners.close()
         raise CannotStart(str(error)) from None
     return control
 

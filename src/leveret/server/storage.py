@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Final
 
 from leveret.broker.broker import Broker
+from leveret.broker.defaults import Defaults
 from leveret.broker.durability import Store
-from leveret.broker.users import Defaults
 from leveret.server.data_dir import CannotUse, DataDirectory
 from leveret.server.tick import Tick
 from leveret.store.definitions import CannotUseDefinitions
@@ -95,9 +95,9 @@ def open_storage(
     sync: str,
     segment_size: int,
     loop: asyncio.AbstractEventLoop,
-    defaults: Defaults | None = None,
+    defaults: Defaults,
 ) -> Storage:
-    """Open the data folder and the store in it, which begins with these defaults if it is new. Raises CannotStart."""
+    """Open the data folder and the store in it; a new one begins with the defaults. Raises CannotStart."""
     try:
         directory = None if path is None else DataDirectory(path)
     except CannotUse as error:

@@ -15,16 +15,15 @@ from leveret.broker.broker import Broker
 from leveret.broker.channel import Channel
 from leveret.broker.connection import Connection
 from leveret.broker.deduplication import QueueIdentifiers
+from leveret.broker.defaults import Defaults
 from leveret.broker.delay_queue import DelayQueue
 from leveret.broker.durability import NOT_STORED, PENDING, Store
 from leveret.broker.exchange.base import Exchange
 from leveret.broker.message import Message
-from leveret.broker.parameters import ID_SIZE
-from leveret.broker.passwords import SALT
 from leveret.broker.permissions import Permission, TopicPermission
 from leveret.broker.policy import Policy
 from leveret.broker.queue import Queue
-from leveret.broker.users import Defaults, User
+from leveret.broker.users import User
 from leveret.broker.vhost import VirtualHost
 from leveret.store.batch import Batch, Group
 from leveret.store.compaction import CopyForward
@@ -90,7 +89,7 @@ class LocalStore(Store):
         self._broker: Broker | None = None
         self._sync_interval = float(sync.partition("=")[2] or 0) / 1000
         self._next_sync = 0.0
-        first = first_definitions(Defaults() if defaults is None else defaults, os.urandom(SALT), os.urandom(ID_SIZE))
+        first = first_definitions(Defaults() if defaults is None else defaults, os.urandom)
         self.definitions: Final = Definitions(definitions_path, first)
         self.loaded: Final[LoadedDefinitions] = self.definitions.load()
         self.segment_files: Final = SegmentFiles(files, messages_path)
@@ -417,10 +416,13 @@ class LocalStore(Store):
                 self._log.sync_due = True
         over = self.residency.resident > RESIDENT_LIMIT
         self.residency.queue_limit = SMALL_WINDOW if over else QUEUE_WINDOW
+        if self._log.waiting and self._log.waiting_since == 0.0 and self._broker is not None:
+            self._log.waiting_since = self._broker.timers.now
         self._log.start_batch(self._commit_number)
 
     def batch_done(self, batch: Batch) -> None:
         """A batch is on disk: confirm what it was for, once the definitions it relies on are too."""
+        self.figures.written(batch.octets, batch.synced, batch.sync_seconds)
         self._confirm(batch)
         for segment in batch.to_copy:
             self._reader.submit(CopyForward(self, self._log_reader, segment))
@@ -433,6 +435,8 @@ class LocalStore(Store):
             channel.confirm_through(tag)
         for connection in batch.held:
             self._let_go(connection)
+        if batch.confirms and batch.waiting_since > 0.0 and self._broker is not None:
+            self.figures.confirm_seconds.observe(self._broker.timers.now - batch.waiting_since)
 
     def _let_go(self, connection: Connection) -> None:
         if self._broker is not None:
@@ -445,6 +449,9 @@ class LocalStore(Store):
     def backed_up(self) -> bool:
         """Whether so much waits to be written that publishers should wait too."""
         return self._log.pending_octets > 64 * 1024 * 1024
+
+    def segment_count(self) -> int:
+        return len(self._log.segments)
 
     def describe(self) -> dict[str, object]:
         """When it syncs, and figures of the message log; octets are those of its files, the indexes included."""

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Final
 
 from leveret.broker.binding import Binding, Destination
 from leveret.broker.broker import DEFAULT_DESCRIPTION, Broker
+from leveret.broker.defaults import Defaults
 from leveret.broker.delay_queue import NAME_PREFIX, DelayQueue
 from leveret.broker.exchange.types import is_known, make_exchange
-from leveret.broker.parameters import CLUSTER_ID, new_cluster_id
-from leveret.broker.passwords import SHA256, hashed
-from leveret.broker.permissions import EVERYTHING, Permission
+from leveret.broker.parameters import CLUSTER_ID, ID_SIZE, new_cluster_id
 from leveret.broker.policy import InvalidPolicy, make_policy
 from leveret.broker.queue import Queue
-from leveret.broker.users import Defaults, User
 from leveret.broker.vhost import VirtualHost
 from leveret.store.definition_changes import Changes
 from leveret.store.loaded_definitions import BindingDefinition, LoadedDefinitions, QueueDefinition
@@ -22,15 +21,18 @@ from leveret.store.loaded_definitions import BindingDefinition, LoadedDefinition
 log: Final = logging.getLogger("leveret.store")
 
 
-def first_definitions(defaults: Defaults, salt: bytes, cluster_id: bytes) -> Changes:
-    """What a new broker begins with: the salt of a password and the octets of its cluster's id are random."""
+def first_definitions(defaults: Defaults, random_octets: Callable[[int], bytes]) -> Changes:
+    """What a new broker begins with."""
     changes = Changes()
-    changes.set_global_parameter(CLUSTER_ID, new_cluster_id(cluster_id))
+    changes.set_global_parameter(CLUSTER_ID, new_cluster_id(random_octets(ID_SIZE)))
     if not defaults.made:
         return changes
     changes.set_vhost(defaults.vhost, DEFAULT_DESCRIPTION)
-    changes.set_user(User(defaults.user, hashed(defaults.password.encode(), salt), SHA256, defaults.tags))
-    changes.set_permission(Permission(defaults.user, defaults.vhost, EVERYTHING, EVERYTHING, EVERYTHING))
+    users, permissions = defaults.first_users(random_octets)
+    for user in users:
+        changes.set_user(user)
+    for permission in permissions:
+        changes.set_permission(permission)
     return changes
 
 

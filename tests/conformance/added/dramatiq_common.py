@@ -10,7 +10,6 @@ from typing import Any
 
 import pika
 import pytest
-
 from dramatiq import Worker
 
 RABBITMQ_USERNAME = "guest"

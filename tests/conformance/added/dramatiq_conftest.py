@@ -30,9 +30,7 @@ def stub_broker() -> Iterator[StubBroker]:
 
 @pytest.fixture
 def rabbitmq_broker() -> Iterator[RabbitmqBroker]:
-    broker = RabbitmqBroker(
-        host="127.0.0.1", max_priority=10, credentials=RABBITMQ_CREDENTIALS, confirm_delivery=True
-    )
+    broker = RabbitmqBroker(host="127.0.0.1", max_priority=10, credentials=RABBITMQ_CREDENTIALS, confirm_delivery=True)
     for queue in QUEUES:
         for name in (queue, dq_name(queue), xq_name(queue)):
             broker.channel.queue_delete(name)

@@ -113,7 +113,7 @@ class QueueStep(Declared):
         declare = QueueDeclare(
             queue=self.name, durable=self.durable, auto_delete=self.auto_delete, arguments=self.arguments
         )
-        add_default_type(vhost, declare)
+        add_default_type(vhost, broker.defaults.queue_type, declare)
         vhost.add_queue(vhost.new_queue(self.name, self.durable, self.auto_delete, None, declare.arguments))
         return True
 

@@ -90,7 +90,7 @@ async def home(_request: Request) -> Response:
 def application(node: Node) -> Starlette:
     """The ASGI application that serves a node's API."""
     routes = [Route(PREFIX + resource.path, resource) for resource in RESOURCES]
-    app = Starlette(routes=[Route("/", home), *routes], middleware=[Middleware(EncodedPaths)])
+    app = Starlette(routes=[Route("/", home), Route(PREFIX, home), *routes], middleware=[Middleware(EncodedPaths)])
     app.router.redirect_slashes = False
     app.router.default = Nowhere()
     app.state.node = node

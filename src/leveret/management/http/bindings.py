@@ -166,7 +166,7 @@ def binding_of(call: Call) -> Placed:
 
 async def get_binding(call: Call) -> object:
     """One binding."""
-    return BINDINGS.row(binding_of(call), call)
+    return BINDINGS.row(binding_of(call), call.broker)
 
 
 # changing

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 from leveret.broker.broker import Broker
 from leveret.broker.channel import Channel
@@ -22,6 +22,7 @@ from leveret.management.http.details import channel_name, connection_details
 from leveret.management.http.errors import object_not_found
 from leveret.management.http.lists import List, ListColumns
 from leveret.management.http.resource import Resource
+from leveret.management.http.statistics import of_channels
 from leveret.management.listings import CHANNELS as LISTED
 from leveret.management.listings import connections
 
@@ -46,18 +47,6 @@ def state(channel: Channel, _broker: Broker) -> str:
     return "closing" if channel.closing or channel.connection.state != RUNNING else "running"
 
 
-def statistics(channel: Channel, call: Call) -> dict[str, Any]:
-    """Rates and traffic of a channel."""
-    stats: dict[str, Any] = {}
-    message_stats = call.node.rates.message_stats(channel, call.query)
-    if message_stats is not None:
-        stats["message_stats"] = message_stats
-    idle_since = call.node.rates.idle_since(channel)
-    if idle_since is not None:
-        stats["idle_since"] = idle_since
-    return stats
-
-
 COLUMNS: Final[ListColumns[Channel]] = {
     **{name: LISTED[name] for name in UNCHANGED},
     "connection_details": lambda channel, broker: connection_details(channel.connection),
@@ -66,7 +55,11 @@ COLUMNS: Final[ListColumns[Channel]] = {
     "state": state,
     "user_who_performed_action": lambda channel, broker: channel.connection.user,
 }
-CHANNELS: Final = List(COLUMNS, statistics=statistics)
+
+
+def listed(call: Call) -> List[Channel]:
+    """The list that a call asks for."""
+    return List({**COLUMNS, **of_channels(call)})
 
 
 def channels_of(call: Call) -> Iterator[Channel]:
@@ -79,7 +72,7 @@ def channels_of(call: Call) -> Iterator[Channel]:
 
 async def list_channels(call: Call) -> object:
     """Every channel that the user may see."""
-    return await CHANNELS.answer(call, channels_of(call))
+    return await listed(call).answer(call, channels_of(call))
 
 
 async def list_of_vhost(call: Call) -> object:
@@ -90,7 +83,7 @@ async def list_of_vhost(call: Call) -> object:
 
 async def list_of_connection(call: Call) -> object:
     """Those of one connection."""
-    return await CHANNELS.answer(call, list(connection_of(call).channels.values()))
+    return await listed(call).answer(call, list(connection_of(call).channels.values()))
 
 
 def find_channel(call: Call) -> Channel | None:
@@ -121,8 +114,8 @@ async def get_channel(call: Call) -> object:
     channel = find_channel(call)
     if channel is None:
         raise object_not_found()
-    row = CHANNELS.row(channel, call)
-    consumers = [CONSUMERS.row(consumer, call) for consumer in list(channel.consumers.values())]
+    row = listed(call).row(channel, call.broker)
+    consumers = [CONSUMERS.row(consumer, call.broker) for consumer in list(channel.consumers.values())]
     # by exchange and by queue, which RabbitMQ shows with detailed rates alone
     return {**row, "consumer_details": consumers, "deliveries": [], "publishes": []}
 

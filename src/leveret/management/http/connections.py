@@ -12,6 +12,7 @@ from leveret.management.http.call import Call
 from leveret.management.http.errors import object_not_found
 from leveret.management.http.lists import ABSENT, List, ListColumns
 from leveret.management.http.resource import Resource
+from leveret.management.http.statistics import of_connections
 from leveret.management.http.tables import plain_table
 from leveret.management.listings import CONNECTIONS as LISTED
 from leveret.management.listings import connections
@@ -67,8 +68,12 @@ COLUMNS: Final[ListColumns[Connection]] = {
     "user_who_performed_action": lambda connection, broker: connection.user,
 }
 SHORT: Final[ListColumns[Connection]] = {name: COLUMNS[name] for name in ("name", "vhost", "user", "node")}
-CONNECTIONS: Final = List(COLUMNS, statistics=lambda connection, call: call.node.rates.octets(connection, call.query))
 SHORTLY: Final = List(SHORT, paged=False)
+
+
+def listed(call: Call) -> List[Connection]:
+    """The list that a call asks for."""
+    return List({**COLUMNS, **of_connections(call)})
 
 
 # which ones
@@ -128,7 +133,7 @@ def connection_of(call: Call) -> Connection:
 
 async def list_connections(call: Call) -> object:
     """Every connection that the user may see."""
-    return await CONNECTIONS.answer(call, visible(call, connections(call.broker, "")))
+    return await listed(call).answer(call, visible(call, connections(call.broker, "")))
 
 
 async def list_of_vhost(call: Call) -> object:
@@ -139,7 +144,7 @@ async def list_of_vhost(call: Call) -> object:
 
 async def get_connection(call: Call) -> object:
     """One connection."""
-    return CONNECTIONS.row(connection_of(call), call)
+    return listed(call).row(connection_of(call), call.broker)
 
 
 async def delete_connection(call: Call) -> None:

@@ -63,6 +63,11 @@ def not_authorised(reason: str) -> Refused:
     return Refused(401, "not_authorised", reason)
 
 
+def precondition_failed(reason: str) -> Refused:
+    """412 for what may not be done as things are."""
+    return Refused(412, "precondition_failed", reason)
+
+
 def key_missing(keys: list[str]) -> Refused:
     """400 for a body that lacks keys, in the form of RabbitMQ: a printed Erlang term."""
     terms = [f"{{key_missing,{key}}}" for key in keys]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 from leveret.amqp.methods import ExchangeDeclare, ExchangeDelete
 from leveret.broker import exchange_methods
@@ -15,6 +15,7 @@ from leveret.management.http.errors import object_not_found
 from leveret.management.http.lists import ABSENT, List, ListColumns
 from leveret.management.http.resource import Resource
 from leveret.management.http.session import session
+from leveret.management.http.statistics import check_ranges, message_stats
 from leveret.management.http.tables import plain_table, table_of
 
 
@@ -26,10 +27,9 @@ class Placed:
         self.exchange: Final = exchange
 
 
-def statistics(item: Placed, call: Call) -> dict[str, Any]:
-    """Rates and traffic of an exchange."""
-    stats = call.node.rates.message_stats(item.exchange, call.query)
-    return {} if stats is None else {"message_stats": stats}
+def messages_delayed(exchange: Exchange) -> object:
+    """How many messages an exchange holds back, absent for one that never did."""
+    return ABSENT if exchange.delay_queue is None else exchange.delay_queue.ready_count()
 
 
 COLUMNS: Final[ListColumns[Placed]] = {
@@ -37,12 +37,18 @@ COLUMNS: Final[ListColumns[Placed]] = {
     "auto_delete": lambda item, broker: item.exchange.auto_delete,
     "durable": lambda item, broker: item.exchange.durable,
     "internal": lambda item, broker: item.exchange.internal,
+    "messages_delayed": lambda item, broker: messages_delayed(item.exchange),
     "name": lambda item, broker: item.exchange.name,
     "policy": lambda item, broker: ABSENT if item.exchange.policy is None else item.exchange.policy.name,
     "type": lambda item, broker: item.exchange.type_name,
     "vhost": lambda item, broker: item.vhost,
 }
-EXCHANGES: Final = List(COLUMNS, statistics=statistics)
+
+
+def listed(call: Call) -> List[Placed]:
+    """The list that a call asks for."""
+    check_ranges(call.query)
+    return List({**COLUMNS, "message_stats": lambda item, broker: message_stats(call, item.exchange)})
 
 
 def exchanges_of(call: Call) -> Iterator[Placed]:
@@ -55,7 +61,7 @@ def exchanges_of(call: Call) -> Iterator[Placed]:
 
 async def list_exchanges(call: Call) -> object:
     """The exchanges of a virtual host, or of all that the user may use."""
-    return await EXCHANGES.answer(call, exchanges_of(call))
+    return await listed(call).answer(call, exchanges_of(call))
 
 
 def find_exchange(call: Call) -> Exchange | None:
@@ -79,7 +85,7 @@ def exchange_of(call: Call) -> Exchange:
 
 async def get_exchange(call: Call) -> object:
     """One exchange."""
-    row = EXCHANGES.row(Placed(call.vhost().name, exchange_of(call)), call)
+    row = listed(call).row(Placed(call.vhost().name, exchange_of(call)), call.broker)
     return {**row, "incoming": [], "outgoing": []}  # by channel and queue, which RabbitMQ shows with detailed rates
 
 

@@ -8,8 +8,7 @@ from leveret.amqp.frame import content_frames
 from leveret.amqp.methods import BasicPublish, QueueDeclare
 from leveret.amqp.properties import BasicProperties, encode_content_header
 from leveret.broker import queue_methods
-from leveret.broker.connection_methods import FRAME_MAX
-from leveret.broker.limits import reached
+from leveret.broker.limits import FRAME_MAX, reached
 from leveret.broker.publishing import publish
 from leveret.broker.routing import find_route
 from leveret.management.http.access import user_of_vhost

@@ -22,7 +22,6 @@ from leveret.management.http.slices import in_chunks, in_slices
 
 Item = TypeVar("Item")
 ListColumns: TypeAlias = Mapping[str, Callable[[Item, Broker], Any]]
-Statistics: TypeAlias = Callable[[Item, Call], Mapping[str, Any]]
 
 BY_VHOST_AND_NAME: Final = ("vhost", "name")
 DEFAULT_PAGE_SIZE: Final = 100
@@ -36,8 +35,6 @@ ALIKE: Final[tuple[set[type], ...]] = (
     {int, float},
     set(),
 )  # types whose values can be compared as they are
-SAMPLED: Final = ("lengths", "msg_rates", "data_rates", "node_stats")
-SAMPLES: Final = 500  # of one counter
 PIECE: Final = 65536  # octets of JSON, about
 
 
@@ -72,28 +69,18 @@ class Page:
 
 
 class List(Generic[Item]):
-    """One kind of list: its columns, and by which of them it is sorted unasked.
-
-    `statistics` gives further columns, all at once, where one is asked for that is not among the others.
-    """
+    """One kind of list: its columns, and by which of them it is sorted unasked."""
 
     def __init__(
-        self,
-        columns: ListColumns[Item],
-        sorted_by: Sequence[str] = BY_VHOST_AND_NAME,
-        paged: bool = True,
-        statistics: Statistics[Item] | None = None,
+        self, columns: ListColumns[Item], sorted_by: Sequence[str] = BY_VHOST_AND_NAME, paged: bool = True
     ) -> None:
         self.columns: Final = columns
         self.sorted_by: Final = sorted_by
         self.paged: Final = paged
-        self._statistics: Final = statistics
 
     async def answer(self, call: Call, items: Iterable[Item]) -> Answer:
         """The answer to a call for a list of these items. Refused for a page that is not there."""
         page = asked_page(call.query) if self.paged else None
-        if self._statistics is not None:
-            check_ranges(call.query)
         found = [chunk async for chunk in in_slices(in_chunks(items, LOOKED_AT_AT_ONCE))]
         if page is None:
             return of_pieces([piece async for piece in self._pieces(call, await self._ordered(call, found), "[", "]")])
@@ -112,20 +99,16 @@ class List(Generic[Item]):
         )
         return of_pieces([piece async for piece in self._pieces(call, shown, begin, end)])
 
-    def row(self, item: Item, call: Call) -> dict[str, Any]:
+    def row(self, item: Item, broker: Broker) -> dict[str, Any]:
         """All that is said of one item."""
-        row = present({name: column(item, call.broker) for name, column in self.columns.items()})
-        if self._statistics is not None:
-            check_ranges(call.query)
-            row.update(self._statistics(item, call))
-        return row
+        return present({name: column(item, broker) for name, column in self.columns.items()})
 
     async def _ordered(self, call: Call, chunks: Sequence[list[Item]]) -> Iterator[Item]:
         """The items in the order that is asked for. Chunks are sorted, and merged as far as somebody takes items."""
         asked = call.query.get("sort")
         if asked == "":
             return chain.from_iterable(chunks)
-        columns = [await self._values(call, chunks, path) for path in self._sorting(asked)]
+        columns = [await self._values(call.broker, chunks, path) for path in self._sorting(asked)]
         positions = range(sum(map(len, chunks)))
         backwards = call.is_set("sort_reverse")
         parts: list[list[tuple[Any, ...]]] = []
@@ -139,21 +122,15 @@ class List(Generic[Item]):
     def _sorting(self, asked: str | None) -> list[list[str]]:
         """By what to sort, as names that lead to it. What no item has makes no difference."""
         paths = [name.split(".") for name in dict.fromkeys([asked, *self.sorted_by] if asked else self.sorted_by)]
-        return [path for path in paths if path[0] in self.columns or self._statistics is not None]
+        return [path for path in paths if path[0] in self.columns]
 
-    async def _values(self, call: Call, chunks: Sequence[list[Item]], path: Sequence[str]) -> list[Any]:
+    async def _values(self, broker: Broker, chunks: Sequence[list[Item]], path: Sequence[str]) -> list[Any]:
         """What each item is sorted by, such that any two can be compared."""
-        column, broker = self.columns.get(path[0]), call.broker
+        extract, below = self.columns[path[0]], path[1:]
         values: list[Any] = []
-        if column is None:
-            statistics = self._statistics
-            assert statistics is not None
-            async for item in in_slices(chain.from_iterable(chunks)):
-                values.append(dotted(statistics(item, call), path))
-        else:
-            async for chunk in in_slices(chunks):
-                found = [column(item, broker) for item in chunk]
-                values += [dotted(value, path[1:]) for value in found] if path[1:] else found
+        async for chunk in in_slices(chunks):
+            found = [extract(item, broker) for item in chunk]
+            values += [dotted(value, below) for value in found] if below else found
         kinds = set(map(type, values))
         return values if kinds in ALIKE else [sort_key(value) for value in values]
 
@@ -161,14 +138,11 @@ class List(Generic[Item]):
         broker = call.broker
         columns = asked_for(call.query)
         shown = [(name, extract) for name, extract in self.columns.items() if columns is None or name in columns]
-        statistics = self._statistics if columns is None or not columns.keys() <= self.columns.keys() else None
         gathered: list[str] = []
         size = 0
         async for chunk in in_slices(in_chunks(items, SHOWN_AT_ONCE)):
             for item in chunk:
                 row: Any = present({name: extract(item, broker) for name, extract in shown})
-                if statistics is not None:
-                    row.update(statistics(item, call))
                 gathered.append(encoded(row if columns is None else extracted(row, columns)))
                 size += len(gathered[-1])
             if size >= PIECE:
@@ -234,16 +208,3 @@ def number_of(text: str | None) -> int | None:
 def invalid_page() -> Refused:
     """The error for what can't be understood as a page."""
     return bad_request("Pagination parameters are invalid")
-
-
-def check_ranges(query: Mapping[str, str]) -> None:
-    """Refused if more samples are asked for than RabbitMQ gives, or none."""
-    for kind in SAMPLED:
-        age, step = query.get(f"{kind}_age", ""), query.get(f"{kind}_incr", "")
-        if age.isdecimal() and step.isdecimal() and not possible(age, step):
-            raise bad_request(f"Invalid range parameters: age {age}, incr {step}")
-
-
-def possible(age: str, step: str) -> bool:
-    """Whether there can be a sample every so many seconds for such a time."""
-    return len(age) < 10 and len(step) < 10 and int(age) > 0 and int(step) > 0 and int(age) // int(step) <= SAMPLES

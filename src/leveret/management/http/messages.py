@@ -13,7 +13,7 @@ from leveret.amqp.frame import content_frames
 from leveret.amqp.methods import BasicPublish
 from leveret.amqp.properties import BasicProperties, encode_content_header
 from leveret.amqp.reply_codes import ACCESS_REFUSED, NOT_FOUND, RESOURCE_LOCKED, AMQPError, SoftError
-from leveret.broker.connection_methods import FRAME_MAX
+from leveret.broker.limits import FRAME_MAX
 from leveret.broker.message import Message
 from leveret.broker.permissions import QUEUE, READ, check_access
 from leveret.broker.publishing import publish

@@ -7,13 +7,13 @@ import resource
 from typing import Any, Final
 
 from leveret.broker.alarms import DISK, MEMORY
-from leveret.broker.login import MECHANISMS
+from leveret.broker.broker import Broker
 from leveret.management.http.access import monitor
 from leveret.management.http.call import Call
 from leveret.management.http.listeners import contexts
-from leveret.management.http.lists import check_ranges
 from leveret.management.http.overview import exchange_types
 from leveret.management.http.resource import Resource
+from leveret.management.http.statistics import check_ranges
 from leveret.management.node import Node
 from leveret.management.status import disk_free, open_descriptors, resident_memory
 
@@ -22,13 +22,13 @@ MECHANISM_NAMES: Final = {
     "EXTERNAL": "SASL EXTERNAL authentication mechanism",
     "PLAIN": "SASL PLAIN authentication mechanism",
 }
-LOG: Final = "<stderr>"
 
 
 def node_row(node: Node) -> dict[str, Any]:
     """All that is said of a node. What Erlang's virtual machine has and Python has not is left out."""
     broker = node.broker
     descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    config_files, log_files = node.files()
     sockets = len(broker.connections) + len(node.listeners)
     return {
         "name": broker.node,
@@ -55,23 +55,22 @@ def node_row(node: Node) -> dict[str, Any]:
         "rates_mode": "basic",
         "uptime": int((broker.wall_clock() - broker.started_at) * 1000),
         "exchange_types": exchange_types(),
-        "auth_mechanisms": auth_mechanisms(),
+        "auth_mechanisms": auth_mechanisms(broker),
         "applications": [{"name": "leveret", "description": "Leveret", "version": broker.version}],
         "contexts": contexts(node),
-        "log_files": [LOG],
+        "log_files": list(log_files),
         "db_dir": "" if node.data_dir is None else str(node.data_dir.absolute()),
-        "config_files": [],
+        "config_files": list(config_files),
         "net_ticktime": 60,
         "enabled_plugins": ["rabbitmq_management"],
         "cluster_links": [],
     }
 
 
-def auth_mechanisms() -> list[dict[str, object]]:
+def auth_mechanisms(broker: Broker) -> list[dict[str, object]]:
     """How clients may log in."""
     return [
-        {"name": name, "description": MECHANISM_NAMES.get(name, name), "enabled": True}
-        for name in MECHANISMS.decode().split()
+        {"name": name, "description": MECHANISM_NAMES.get(name, name), "enabled": True} for name in broker.mechanisms
     ]
 
 

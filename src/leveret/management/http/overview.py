@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, Final
 
 from leveret.broker.broker import PRODUCT_VERSION
@@ -13,10 +13,9 @@ from leveret.broker.vhost import VirtualHost
 from leveret.management.http.access import is_monitor
 from leveret.management.http.call import Call
 from leveret.management.http.listeners import contexts, listeners
-from leveret.management.http.lists import check_ranges
 from leveret.management.http.resource import Resource
 from leveret.management.http.slices import in_chunks, in_slices
-from leveret.management.rates import added_up
+from leveret.management.http.statistics import of_overview
 
 EXCHANGE_TYPES: Final = {
     "direct": "AMQP direct exchange, as per the AMQP specification",
@@ -24,6 +23,8 @@ EXCHANGE_TYPES: Final = {
     "headers": "AMQP headers exchange, as per the AMQP specification",
     "topic": "AMQP topic exchange, as per the AMQP specification",
     "x-consistent-hash": "Consistent Hashing Exchange",
+    "x-delayed-message": "Delayed Message Exchange.",
+    "x-local-random": "Picks one random local binding (queue) to route via (to).",
     "x-modulus-hash": "Modulus Hashing Exchange",
     "x-random": "Randomly picks a binding (queue) to route via (to).",
     "x-recent-history": "Recent History Exchange.",
@@ -42,7 +43,6 @@ async def overview(call: Call) -> object:
     vhosts = visible_vhosts(call)
     totals = object_totals(call, vhosts)
     messages = await message_totals(queue for vhost in vhosts for queue in list(vhost.queues.values()))
-    check_ranges(call.query)
     result: dict[str, Any] = {
         "management_version": PRODUCT_VERSION,
         "rates_mode": "basic",
@@ -57,7 +57,7 @@ async def overview(call: Call) -> object:
         "disable_stats": False,
         "is_op_policy_updating_enabled": True,
         "enable_queue_totals": False,
-        **statistics(call, vhosts, messages),
+        **of_overview(call, vhosts, messages["messages_ready"], messages["messages_unacknowledged"]),
         "object_totals": totals,
         "statistics_db_event_queue": 0,
         "node": broker.node,
@@ -66,20 +66,6 @@ async def overview(call: Call) -> object:
         result["listeners"] = listeners(call.node)
         result["contexts"] = contexts(call.node)
     return result
-
-
-def statistics(call: Call, vhosts: Sequence[VirtualHost], messages: dict[str, int]) -> dict[str, Any]:
-    """Rates and traffic of all that the user may see."""
-    rates, query = call.node.rates, call.query
-    ready, unacked = messages["messages_ready"], messages["messages_unacknowledged"]
-    if is_monitor(call.user):
-        message_stats = rates.message_stats(call.broker, query) or {}
-        totals = rates.lengths(call.broker, ready, unacked, query)
-    else:
-        message_stats = added_up([rates.message_stats(vhost, query) or {} for vhost in vhosts])
-        totals = added_up([rates.lengths(vhost, 0, 0, query) for vhost in vhosts])
-        totals.update(messages)
-    return {"message_stats": message_stats, "churn_rates": rates.churn(query), "queue_totals": totals}
 
 
 def visible_vhosts(call: Call) -> list[VirtualHost]:

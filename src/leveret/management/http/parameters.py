@@ -93,7 +93,7 @@ async def get_parameter(call: Call) -> object:
     parameter = find(call)
     if parameter is None:
         raise object_not_found()
-    return PARAMETERS.row(parameter, call)
+    return PARAMETERS.row(parameter, call.broker)
 
 
 async def put_parameter(call: Call) -> None:

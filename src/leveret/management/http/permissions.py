@@ -71,7 +71,7 @@ async def get_permission(call: Call) -> object:
     permission = find_permission(call)
     if permission is None:
         raise object_not_found()
-    return PERMISSIONS.row(permission, call)
+    return PERMISSIONS.row(permission, call.broker)
 
 
 async def put_permission(call: Call) -> None:

@@ -10,7 +10,7 @@ from leveret.broker.policy import ALL, InvalidPolicy, Policy, make_policy
 from leveret.management.http.access import administrator, policymaker_of_vhost, user_of_vhost
 from leveret.management.http.bodies import text
 from leveret.management.http.call import Call
-from leveret.management.http.errors import bad_request, escaped, object_not_found
+from leveret.management.http.errors import Refused, bad_request, escaped, object_not_found
 from leveret.management.http.lists import List, ListColumns
 from leveret.management.http.resource import Resource
 from leveret.management.http.slices import reapplied
@@ -58,7 +58,7 @@ class Policies:
         policy = self._find(call)
         if policy is None:
             raise object_not_found()
-        return POLICIES.row((call.argument("vhost"), policy), call)
+        return POLICIES.row((call.argument("vhost"), policy), call.broker)
 
     async def put(self, call: Call) -> None:
         """Set a policy."""
@@ -76,12 +76,17 @@ class Policies:
         if isinstance(priority, str) and priority.removeprefix("-").isdecimal():
             priority = int(priority)
         if not isinstance(priority, int) or isinstance(priority, bool):
-            raise bad_request(escaped(str(validation_failed(not_a_number(priority)))))
+            raise self._failed(not_a_number(priority))
         pattern, apply_to = text(body, "pattern"), text(body, "apply-to", ALL)
         try:
             return make_policy(call.argument("name"), pattern, apply_to, definition, priority, self._operator)
         except InvalidPolicy as error:
-            raise bad_request(escaped(str(validation_failed(str(error))))) from None
+            raise self._failed(str(error)) from None
+
+    def _failed(self, reasons: str) -> Refused:
+        """The error for a policy that is not valid; HTML in it is made harmless, though not for administrators."""
+        reason = str(validation_failed(reasons))
+        return bad_request(reason if self._operator else escaped(reason))
 
     async def delete(self, call: Call) -> None:
         """Clear a policy."""

@@ -18,6 +18,7 @@ from leveret.management.http.errors import bad_request, object_not_found
 from leveret.management.http.lists import ABSENT, List, ListColumns
 from leveret.management.http.resource import Resource
 from leveret.management.http.session import session
+from leveret.management.http.statistics import of_queues
 from leveret.management.http.tables import plain_table, table_of
 from leveret.management.listings import QUEUES as LISTED
 from leveret.management.listings import node_of_replicated, policy_definition, queue_type
@@ -67,19 +68,6 @@ def of_replicated(queue: Queue, broker: Broker, value: object) -> object:
     return ABSENT if node_of_replicated(queue, broker) is None else value
 
 
-def statistics(queue: Queue, call: Call) -> dict[str, Any]:
-    """Rates and traffic of a queue."""
-    rates, query = call.node.rates, call.query
-    stats = rates.lengths(queue, queue.ready_count(), int(queue.unacked), query)
-    message_stats = rates.message_stats(queue, query)
-    if message_stats is not None:
-        stats["message_stats"] = message_stats
-    idle_since = rates.idle_since(queue)
-    if idle_since is not None:
-        stats["idle_since"] = idle_since
-    return stats
-
-
 BASIC: Final[ListColumns[Queue]] = {
     "arguments": lambda queue, broker: plain_table(queue.arguments),
     "auto_delete": lambda queue, broker: queue.auto_delete,
@@ -98,12 +86,14 @@ FULL: Final[ListColumns[Queue]] = {
     **BASIC,
     **{name: LISTED[name] for name in UNCHANGED},
     "effective_policy_definition": lambda queue, broker: policies_of(queue),
+    "messages_delayed": lambda queue, broker: (
+        ABSENT if queue.retries is None else LISTED["messages_delayed"](queue, broker)
+    ),
     "owner_pid_details": lambda queue, broker: owner_of(queue),
     "single_active_consumer_tag": lambda queue, broker: active_tag(queue),
 }
 WITHOUT_STATISTICS: Final = List(BASIC)
 WITH_TOTALS: Final = List({**BASIC, **{name: LISTED[name] for name in TOTALS}})
-QUEUES: Final = List(FULL, statistics=statistics)
 
 
 # looking
@@ -120,7 +110,7 @@ def queues_of(call: Call) -> Iterator[Queue]:
 def wanted(call: Call) -> List[Queue]:
     """The kind of list that a call asks for."""
     if not call.is_set("disable_stats"):
-        return QUEUES
+        return List({**FULL, **of_queues(call)})
     return WITH_TOTALS if call.is_set("enable_queue_totals") else WITHOUT_STATISTICS
 
 
@@ -151,9 +141,9 @@ def queue_of(call: Call) -> Queue:
 async def get_queue(call: Call) -> object:
     """One queue, with its consumers."""
     queue = queue_of(call)
-    row = wanted(call).row(queue, call)
+    row = wanted(call).row(queue, call.broker)
     if not call.is_set("disable_stats"):
-        row["consumer_details"] = [CONSUMERS.row(consumer, call) for consumer in list(queue.consumers)]
+        row["consumer_details"] = [CONSUMERS.row(consumer, call.broker) for consumer in list(queue.consumers)]
         row["deliveries"] = []  # by channel and by exchange, which RabbitMQ shows
         row["incoming"] = []  # with detailed rates alone
     return row

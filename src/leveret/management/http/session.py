@@ -15,7 +15,7 @@ from leveret.amqp.methods import BasicAck, BasicNack, BasicReturn, Method, decod
 from leveret.amqp.reply_codes import AMQPError
 from leveret.broker.channel import Channel
 from leveret.broker.connection import Connection
-from leveret.broker.connection_methods import FRAME_MAX
+from leveret.broker.limits import FRAME_MAX
 from leveret.broker.vhost import VirtualHost
 from leveret.management.http.call import Call
 from leveret.management.http.errors import Refused, from_method, not_authorised

@@ -62,7 +62,7 @@ def user_of(call: Call) -> User:
 
 async def get_user(call: Call) -> object:
     """One user."""
-    return USERS.row(user_of(call), call)
+    return USERS.row(user_of(call), call.broker)
 
 
 async def put_user(call: Call) -> None:

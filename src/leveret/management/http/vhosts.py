@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
-from leveret.broker.broker import TooManyVirtualHosts
+from leveret.broker.broker import Broker, ProtectedVirtualHost, TooManyVirtualHosts
 from leveret.broker.queue_arguments import CLASSIC
 from leveret.broker.vhost import InvalidQueueType, VirtualHost
 from leveret.management.http.access import administrator, viewer_of_vhost
+from leveret.management.http.bodies import flag
 from leveret.management.http.call import Call
-from leveret.management.http.errors import bad_request
-from leveret.management.http.lists import List, ListColumns
+from leveret.management.http.errors import bad_request, precondition_failed
+from leveret.management.http.lists import ABSENT, List, ListColumns
 from leveret.management.http.overview import message_totals, visible_vhosts
 from leveret.management.http.resource import Resource
+from leveret.management.http.statistics import of_vhost
+from leveret.management.rates import DATA, OF_LENGTHS
 
 
 class Counted:
-    """A virtual host with the messages of its queues, which take time to count."""
+    """A virtual host with its statistics, for which its messages have to be counted."""
 
-    def __init__(self, vhost: VirtualHost, messages: dict[str, int]) -> None:
+    def __init__(self, vhost: VirtualHost, statistics: dict[str, Any]) -> None:
         self.vhost: Final = vhost
-        self.messages: Final = messages
+        self.statistics: Final = statistics
 
 
-async def counted(vhost: VirtualHost) -> Counted:
+async def counted(call: Call, vhost: VirtualHost) -> Counted:
     """A virtual host, counted."""
-    return Counted(vhost, await message_totals(list(vhost.queues.values())))
+    totals = await message_totals(list(vhost.queues.values()))
+    return Counted(vhost, of_vhost(call, vhost, totals["messages_ready"], totals["messages_unacknowledged"]))
 
 
 def default_queue_type(vhost: VirtualHost) -> str:
@@ -39,16 +44,13 @@ def metadata(vhost: VirtualHost) -> dict[str, object]:
         "description": vhost.description,
         "tags": vhost.tags,
         "default_queue_type": default_queue_type(vhost),
+        "protected_from_deletion": vhost.protected,
     }
 
 
-def statistics(item: Counted, call: Call) -> dict[str, Any]:
-    """Rates and traffic of a virtual host."""
-    rates, query = call.node.rates, call.query
-    messages = item.messages["messages_ready"], item.messages["messages_unacknowledged"]
-    stats = {**rates.lengths(item.vhost, *messages, query), **rates.octets(item.vhost, query)}
-    message_stats = rates.message_stats(item.vhost, query)
-    return stats if message_stats is None else {**stats, "message_stats": message_stats}
+def statistic(name: str) -> Callable[[Counted, Broker], Any]:
+    """The column with a statistic."""
+    return lambda item, broker: item.statistics.get(name, ABSENT)
 
 
 COLUMNS: Final[ListColumns[Counted]] = {
@@ -57,29 +59,30 @@ COLUMNS: Final[ListColumns[Counted]] = {
     "tags": lambda item, broker: item.vhost.tags,
     "default_queue_type": lambda item, broker: default_queue_type(item.vhost),
     "metadata": lambda item, broker: metadata(item.vhost),
-    "tracing": lambda item, broker: False,
+    "protected_from_deletion": lambda item, broker: item.vhost.protected,
+    "tracing": lambda item, broker: item.vhost.firehose.on,
     "cluster_state": lambda item, broker: {broker.node: "running"},
-    "messages": lambda item, broker: item.messages["messages"],
-    "messages_ready": lambda item, broker: item.messages["messages_ready"],
-    "messages_unacknowledged": lambda item, broker: item.messages["messages_unacknowledged"],
+    **{name: statistic(name) for counter in (*DATA, *OF_LENGTHS) for name in (counter, f"{counter}_details")},
+    "message_stats": statistic("message_stats"),
 }
-VHOSTS: Final = List(COLUMNS, ["name"], statistics=statistics)
+VHOSTS: Final = List(COLUMNS, ["name"])
 
 
 async def list_vhosts(call: Call) -> object:
     """Those that the user may know of."""
-    return await VHOSTS.answer(call, [await counted(vhost) for vhost in visible_vhosts(call)])
+    return await VHOSTS.answer(call, [await counted(call, vhost) for vhost in visible_vhosts(call)])
 
 
 async def get_vhost(call: Call) -> object:
     """One of them."""
-    return VHOSTS.row(await counted(call.vhost()), call)
+    return VHOSTS.row(await counted(call, call.vhost()), call.broker)
 
 
 async def put_vhost(call: Call) -> None:
     """Make one, or change what is said of it."""
     body = await call.json()
     description, tags, queue_type = body.get("description"), tags_of(body), default_type_of(body)
+    tracing = None if body.get("tracing") is None else flag(body, "tracing")
     call.begin_change()
     try:
         if call.find_vhost() is None:
@@ -91,6 +94,8 @@ async def put_vhost(call: Call) -> None:
         raise bad_request(str(error)) from None
     except InvalidQueueType as error:
         raise bad_request(f"Unsupported default queue type: {error}") from None
+    if tracing is not None:
+        call.vhost().firehose.switch(tracing)
     await call.committed()
 
 
@@ -110,8 +115,31 @@ def default_type_of(body: dict[str, Any]) -> str | None:
 
 async def delete_vhost(call: Call) -> None:
     """Delete one with all that is in it."""
+    name = call.vhost().name
     call.begin_change()
-    call.broker.delete_vhost(call.vhost().name)
+    try:
+        call.broker.delete_vhost(name)
+    except ProtectedVirtualHost:
+        reason = f"Refusing to delete virtual host '{name}' because it is protected from deletion"
+        raise precondition_failed(reason) from None
+    await call.committed()
+
+
+async def protect_vhost(call: Call) -> None:
+    """Protect one from being deleted."""
+    await set_protection(call, True)
+
+
+async def unprotect_vhost(call: Call) -> None:
+    """Let it be deleted again."""
+    await set_protection(call, False)
+
+
+async def set_protection(call: Call, protected: bool) -> None:
+    """Protect a virtual host from being deleted, or don't."""
+    name = call.vhost().name
+    call.begin_change()
+    call.broker.describe_vhost(name, protected=protected)
     await call.committed()
 
 
@@ -140,5 +168,12 @@ def access_to_vhost(call: Call) -> None:
 RESOURCES: Final = (
     Resource("/vhosts", get=list_vhosts),
     Resource("/vhosts/{vhost}", access_to_vhost, vhost_exists, get=get_vhost, put=put_vhost, delete=delete_vhost),
+    Resource(
+        "/vhosts/{vhost}/deletion/protection",
+        administrator,
+        vhost_exists,
+        post=protect_vhost,
+        delete=unprotect_vhost,
+    ),
     Resource("/vhosts/{vhost}/start/{node}", administrator, post=start_vhost),
 )

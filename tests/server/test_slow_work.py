@@ -13,7 +13,7 @@ from leveret.amqp.frame import PROTOCOL_HEADER, method_frame
 from leveret.amqp.methods import ConnectionStartOk
 from leveret.broker.broker import Broker
 from leveret.broker.passwords import BCRYPT
-from leveret.server.password_checks import THREADS, PasswordThreads
+from leveret.server.slow_work import THREADS, WorkInThreads
 from leveret.server.tick import Tick
 from tests.broker.driver import Frames, Received
 
@@ -26,7 +26,7 @@ class Scene:
     def __init__(self) -> None:
         self.broker = Broker("test", "leveret@test", lambda: 0.0, os.urandom)
         self.tick = Tick(self.broker, asyncio.get_running_loop())
-        self.threads = PasswordThreads(self.tick)
+        self.threads = WorkInThreads(self.tick)
         self.broker.slow_work = self.threads
         self.broker.users.put("slow", bcrypt.hashpw(b"secret", bcrypt.gensalt(10)).decode(), BCRYPT, ())
         self.sockets: list[socket.socket] = []

@@ -1,0 +1,79 @@
+"""`leveret config check` and `leveret config show`: the configuration that `leveret serve` would start with.
+
+Both take the options of `leveret serve`, and say what it would warn of. Passwords are never shown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+
+from leveret.cli.serve_options import configuration_of
+from leveret.server.configuration import Configuration, InvalidConfiguration
+from leveret.server.setting_table import MASK
+from leveret.server.settings import SETTINGS
+
+HEADINGS = ("setting", "value", "from")
+
+
+def run_config(arguments: argparse.Namespace) -> int:
+    """Status 0 for a configuration that a broker starts with, else 1, with a line for each error."""
+    try:
+        configuration = configuration_of(arguments)
+    except InvalidConfiguration as error:
+        for line in error.errors:
+            print(f"leveret: {line}", file=sys.stderr)
+        return 1
+    if arguments.action == "show" and arguments.formatter == "json":
+        print(json.dumps(as_json(configuration), indent=2))
+        return 0
+    for warning in configuration.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    if arguments.action == "check":
+        print(f"the configuration is right: {', '.join(map(str, configuration.files)) or 'no file'}")
+        return 0
+    rows = [HEADINGS, *rows_of(configuration)]
+    widths = [max(len(row[column]) for row in rows) for column in range(2)]
+    for key, value, source in rows:
+        print(f"{key:{widths[0]}}  {value:{widths[1]}}  {source}")
+    return 0
+
+
+def rows_of(configuration: Configuration) -> list[tuple[str, str, str]]:
+    """Every setting with its value and where it came from."""
+    return [
+        (setting.key, setting.shown(getattr(configuration.settings, name)), configuration.sources[name])
+        for name, setting in SETTINGS.items()
+    ]
+
+
+def as_json(configuration: Configuration) -> dict[str, object]:
+    """The same for programs: what is not set is null, sizes are octets."""
+    settings = {
+        setting.key: {
+            "value": json_value(getattr(configuration.settings, name), setting.secret),
+            "source": configuration.sources[name],
+        }
+        for name, setting in SETTINGS.items()
+    }
+    return {
+        "settings": settings,
+        "files": [str(path) for path in configuration.files],
+        "warnings": list(configuration.warnings),
+    }
+
+
+def json_value(value: object, secret: bool = False) -> object:
+    """A value as JSON has it."""
+    if secret and value is not None:
+        return MASK
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, tuple):
+        return [json_value(each) for each in value]
+    if is_dataclass(value) and not isinstance(value, type):
+        return {key: json_value(part, key == "password") for key, part in asdict(value).items()}
+    return value

@@ -1,0 +1,153 @@
+"""The settings of what a broker offers beside AMQP: part of the table in `settings`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from leveret.server import setting_kinds as kinds
+from leveret.server.setting_table import setting
+
+PARTS: Final = "that part of the HTTP API"
+
+
+@dataclass(frozen=True)
+class ServiceSettings:
+    """The HTTP API and metrics."""
+
+    management_bind: tuple[str, ...] = setting(
+        kinds.ADDRESSES,
+        (),
+        "addresses of the HTTP API",
+        key="management.bind",
+        rabbitmq="management.tcp.ip management.listener.ip",
+        unset="as for AMQP",
+    )
+    management_port: int | None = setting(
+        kinds.OPTIONAL_PORT,
+        15672,
+        "TCP port of the HTTP API, 0 for a free one, none for no API",
+        key="management.port",
+        flag=True,
+        rabbitmq="management.tcp.port management.listener.port",
+    )
+    management_tls_bind: tuple[str, ...] = setting(
+        kinds.ADDRESSES,
+        (),
+        "addresses of the HTTP API with TLS",
+        key="management.tls.bind",
+        unset="as without TLS",
+        rabbitmq="management.ssl.ip",
+    )
+    management_tls_port: int | None = setting(
+        kinds.PORT,
+        None,
+        "port of the HTTP API with TLS",
+        key="management.tls.port",
+        unset="no TLS there",
+        rabbitmq="management.ssl.port",
+    )
+    management_tls_cacertfile: Path | None = setting(
+        kinds.PATH,
+        None,
+        "PEM file of the authorities that certify its clients",
+        key="management.tls.cacertfile",
+        rabbitmq="management.ssl.cacertfile",
+    )
+    management_tls_certfile: Path | None = setting(
+        kinds.PATH,
+        None,
+        "PEM file of its certificate",
+        key="management.tls.certfile",
+        rabbitmq="management.ssl.certfile",
+    )
+    management_tls_keyfile: Path | None = setting(
+        kinds.PATH,
+        None,
+        "PEM file of its key",
+        key="management.tls.keyfile",
+        rabbitmq="management.ssl.keyfile",
+    )
+    management_tls_password: str | None = setting(
+        kinds.TEXT,
+        None,
+        "the key's password",
+        key="management.tls.password",
+        rabbitmq="management.ssl.password",
+        secret=True,
+    )
+    management_tls_verify: str = setting(
+        kinds.one_of("verify_none", "verify_peer"),
+        "verify_none",
+        "whether a client's certificate is verified there",
+        key="management.tls.verify",
+        rabbitmq="management.ssl.verify",
+    )
+    management_tls_fail_if_no_peer_cert: bool = setting(
+        kinds.BOOLEAN,
+        False,
+        "refuse clients without a certificate there",
+        key="management.tls.fail_if_no_peer_cert",
+        rabbitmq="management.ssl.fail_if_no_peer_cert",
+    )
+    management_path_prefix: str = setting(
+        kinds.TEXT,
+        "/",
+        "what all its paths begin with",
+        key="management.path_prefix",
+        rabbitmq="management.path_prefix",
+        planned=PARTS,
+    )
+    management_rates_mode: str = setting(
+        kinds.one_of("basic", "detailed", "none"),
+        "basic",
+        "how many rates it keeps",
+        key="management.rates_mode",
+        rabbitmq="management.rates_mode",
+        planned=PARTS,
+    )
+    management_disable_stats: bool = setting(
+        kinds.BOOLEAN,
+        False,
+        "keep no rates at all",
+        key="management.disable_stats",
+        rabbitmq="management.disable_stats",
+        planned=PARTS,
+    )
+    collect_statistics_interval: int = setting(
+        kinds.MILLISECONDS,
+        5000,
+        "milliseconds between samples for the rates of the HTTP API",
+        rabbitmq="collect_statistics_interval",
+    )
+    prometheus_bind: tuple[str, ...] = setting(
+        kinds.ADDRESSES,
+        (),
+        "addresses of the metrics",
+        key="prometheus.bind",
+        rabbitmq="prometheus.tcp.ip",
+        unset="as for AMQP",
+    )
+    prometheus_port: int | None = setting(
+        kinds.OPTIONAL_PORT,
+        15692,
+        "TCP port of the metrics for Prometheus, 0 for a free one, none for no metrics",
+        key="prometheus.port",
+        flag=True,
+        rabbitmq="prometheus.tcp.port",
+    )
+    prometheus_path: str = setting(
+        kinds.TEXT,
+        "/metrics",
+        "path of the metrics",
+        key="prometheus.path",
+        rabbitmq="prometheus.path",
+    )
+    prometheus_return_per_object_metrics: bool = setting(
+        kinds.BOOLEAN,
+        False,
+        "tell of each object there",
+        key="prometheus.return_per_object_metrics",
+        rabbitmq="prometheus.return_per_object_metrics",
+    )
