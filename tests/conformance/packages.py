@@ -17,7 +17,9 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from tests.conformance.brokers import Certificates
 from tests.conformance.suites import HERE, Suite
+from tests.support.certificates import Authority
 
 SUITES_LIST = HERE / "suites.txt"
 ENVIRONMENT_LIST = HERE / "environment.txt"
@@ -115,3 +117,25 @@ class Packages:
             shutil.copy(HERE / "added" / ours, path)
             if path.parent != self.unpacked(suite):
                 (path.parent / "__init__.py").touch()
+
+    def certificates(self, suite: Suite) -> Certificates | None:
+        """The certificates that a suite brings with it, if it does."""
+        folder = self.unpacked(suite) / "tests" / "certs"
+        if not folder.exists():
+            return None
+        names = ("ca.pem", "server.pem", "server.key", "client.pem", "client.key")
+        return Certificates(*(folder / name for name in names))
+
+    def hand_out(self, suite: Suite, certificates: Certificates) -> None:
+        """Put ours where py-amqp's tests look for theirs, which their sdist lacks; "broken" are those of a stranger."""
+        if suite.name != "amqp":
+            return
+        folder = self.unpacked(suite) / "t" / "certs"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        shutil.copy(certificates.authority, folder / "ca_certificate.pem")
+        shutil.copy(certificates.client, folder / "client_certificate.pem")
+        shutil.copy(certificates.client_key, folder / "client_key.pem")
+        stranger = Authority(folder, "stranger").issue("client")
+        stranger.certfile.rename(folder / "client_certificate_broken.pem")
+        stranger.keyfile.rename(folder / "client_key_broken.pem")

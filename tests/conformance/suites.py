@@ -6,6 +6,8 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.conformance.brokers import Certificates
+
 HERE = Path(__file__).parent
 
 
@@ -18,6 +20,7 @@ class Place:
     http_url: str
     address: str
     containers: str  # where the stand-in for Docker answers
+    certificates: Certificates
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,11 @@ class Suite:
             case "aio-pika":
                 return {"DOCKER_HOST": place.containers}
             case "amqp" | "kombu":
-                return {"RABBITMQ_HOST": "127.0.0.1", "RABBITMQ_5672_TCP": str(place.port)}
+                return {
+                    "RABBITMQ_HOST": "127.0.0.1",
+                    "RABBITMQ_5672_TCP": str(place.port),
+                    "RABBITMQ_5671_TCP": str(place.tls_port),
+                }
             case "dramatiq":
                 return {"RABBITMQ_PORT": str(place.port)}
             case _:
@@ -60,6 +67,9 @@ class Suite:
                     "AMQP_HTTP_URL": place.http_url,
                     "AMQP_SSL_HOST": place.address,
                     "AMQP_SSL_URI": f"amqps://guest:guest@{place.address}:5671/%2F",
+                    "AMQP_CAFILE": str(place.certificates.authority),
+                    "AMQP_CERTFILE": str(place.certificates.client),
+                    "AMQP_KEYFILE": str(place.certificates.client_key),
                 }
 
 
@@ -87,6 +97,6 @@ SUITES = (
 
 
 def deselected() -> dict[str, dict[str, str]]:
-    """For each suite the tests that are left out, with the reason. A name may be a prefix, and `*` in it is any text."""
+    """For each suite the tests that are left out, and why. `*` in a name is any text, and a prefix is enough."""
     with (HERE / "deselected.toml").open("rb") as file:
         return tomllib.load(file)
