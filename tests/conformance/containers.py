@@ -70,7 +70,7 @@ class Containers:
             ports = body["ExposedPorts"]
             assert isinstance(ports, dict)
             return {"Id": self.create(list(ports))}
-        kind, name, action = (path.split("?")[0].strip("/").split("/") + [""])[:3]
+        kind, name, action = [*path.split("?")[0].strip("/").split("/"), ""][:3]
         if kind == "exec":
             return self.answer_about_command(name, action)
         container = self.by_name[name]

@@ -79,6 +79,6 @@ SUITES = (
 
 
 def deselected() -> dict[str, dict[str, str]]:
-    """For each suite the tests that are left out, with the reason. A name may be a prefix, and `*` in it is any text."""
+    """For each suite the tests that are left out, with the reason. A name may be a prefix; `*` in it is any text."""
     with (HERE / "deselected.toml").open("rb") as file:
         return tomllib.load(file)

@@ -1,5 +1,5 @@
-"""A plugin for the pytest that runs a suite: leaves out what is deselected, lets no test leave loopback, and writes down
-what became of each test.
+"""A plugin for the pytest that runs a suite: leaves out what is deselected, lets no test leave loopback, and writes
+down what became of each test.
 
 Stands alone: it runs in the suites' environment, which has no Leveret. The variables LEVERET_CONFORMANCE_DESELECTED (a
 JSON object of names and reasons) and LEVERET_CONFORMANCE_RESULTS (where to write) tell it what it needs to know.
