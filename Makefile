@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 TESTS ?= tests
-CORE_TESTS ?= tests/amqp tests/broker
+CORE_TESTS ?= tests/amqp tests/broker tests/management
 COVERAGE_TESTS ?= $(CORE_TESTS) tests/behaviour tests/wire
 ARGUMENTS ?=
 # With COMPILE=0 nothing is compiled, and Leveret runs interpreted; 1 makes it an error when compiling fails.

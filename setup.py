@@ -23,7 +23,7 @@ from setuptools.modified import newer_group
 
 SOURCES = Path("src")
 HOT_ROOMS = ("amqp", "broker", "store")
-HOT_SERVER_MODULES = ("client.py", "tick.py")
+HOT_SERVER_MODULES = ("client.py", "tick.py", "tls_client.py")
 # setuptools runs this file for metadata too; compiling then would only cost time.
 BUILDING = not {"bdist_wheel", "build", "build_ext", "editable_wheel", "install"}.isdisjoint(sys.argv)
 IN_PLACE = not {"editable_wheel", "--inplace", "-i"}.isdisjoint(sys.argv)

@@ -40,6 +40,8 @@ class Broker:
             "0",
             "--management-port",
             "0",
+            "--prometheus-port",
+            "0",
             "--data-dir",
             str(folder),
         ]

@@ -102,6 +102,8 @@ def leveret(folder: Path) -> Iterator[Broker]:
         "0",
         "--management-port",
         "0",
+        "--prometheus-port",
+        "0",
         "--data-dir",
         str(folder / "data"),
     ]

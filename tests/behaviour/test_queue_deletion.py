@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel, BlockingConnection
 from pika.exceptions import ChannelClosedByBroker
-from pika.spec import Basic
+from pika.spec import Basic, Queue
 
 from tests.behaviour.conftest import Broker, Connect, Names
 from tests.behaviour.expectations import (
@@ -148,6 +148,21 @@ def test_auto_delete_on_the_death_of_the_connection(broker: Broker, channel: Blo
     assert isinstance(raw.call(Basic.Consume(queue=short_lived)), Basic.ConsumeOk)
     raw.die()
     wait_until(lambda: not exists(channel.connection, short_lived))
+
+
+@pytest.mark.parametrize("durable", [False, True])
+def test_the_channel_that_deletes_a_queue_hears_of_its_own_consumer_after_the_answer(
+    broker: Broker, names: Names, durable: bool
+) -> None:
+    queue = names.queue()
+    with RawConnection(broker.port, properties={"capabilities": {"consumer_cancel_notify": True}}) as raw:
+        raw.open_channel()
+        raw.call(Queue.Declare(queue=queue, durable=durable))
+        raw.call(Basic.Consume(queue=queue, consumer_tag="mine"))
+        assert isinstance(raw.call(Queue.Delete(queue=queue)), Queue.DeleteOk)
+        cancel = raw.method()
+        assert isinstance(cancel, Basic.Cancel)
+        assert cancel.consumer_tag == "mine"
 
 
 def test_auto_delete_takes_what_is_left_in_the_queue(channel: BlockingChannel, names: Names) -> None:

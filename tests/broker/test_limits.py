@@ -196,11 +196,11 @@ def test_queues_of_the_node() -> None:
 
 
 def test_exchanges_of_the_node() -> None:
-    driver = driver_with(NodeLimits(cluster_exchange_limit=8))
+    driver = driver_with(NodeLimits(cluster_exchange_limit=9))
     client = driver.log_in(1, 2)
     assert client.call(ExchangeDeclare("a", "direct")).method == ExchangeDeclareOk()
     assert client.call(ExchangeDeclare("a", "direct")).method == ExchangeDeclareOk()
-    text = "cannot declare exchange 'b' in vhost '/': exchange limit of 8 is reached"
+    text = "cannot declare exchange 'b' in vhost '/': exchange limit of 9 is reached"
     assert client.refusal(ExchangeDeclare("b", "direct")) == (406, text)
     client.call(ExchangeDelete("a"), 2)
     assert client.call(ExchangeDeclare("b", "direct"), 2).method == ExchangeDeclareOk()

@@ -150,10 +150,9 @@ class Work:
         channel.expect(QueueDeclareOk(queue.name, len(queue.ready), len(queue.consumers)))
 
     def _delete(self, channel: Channel, queue: Queue) -> None:
-        count = len(queue.ready)
         channel.send(QueueDelete(queue.name))
+        channel.expect(QueueDeleteOk(len(queue.ready)))
         self.model.delete_queue(queue)
-        channel.expect(QueueDeleteOk(count))
 
     def _purge(self, channel: Channel, queue: Queue) -> None:
         channel.send(QueuePurge(queue.name))

@@ -59,7 +59,19 @@ def test_only_its_owner_may_open_it(leveret: BrokerProcess) -> None:
 
 def test_a_lax_umask_changes_nothing(tmp_path: Path) -> None:
     program = "import os, sys; os.umask(0); os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
-    command = ["-m", "leveret", "serve", "--port", "0", "--management-port", "0", "--data-dir", str(tmp_path / "data")]
+    command = [
+        "-m",
+        "leveret",
+        "serve",
+        "--port",
+        "0",
+        "--management-port",
+        "0",
+        "--prometheus-port",
+        "0",
+        "--data-dir",
+        str(tmp_path / "data"),
+    ]
     with subprocess.Popen(
         [sys.executable, "-c", program, *command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as process:
@@ -170,6 +182,8 @@ def test_a_living_brokers_socket_is_not_stolen(leveret: BrokerProcess) -> None:
             "--port",
             "0",
             "--management-port",
+            "0",
+            "--prometheus-port",
             "0",
             "--data-dir",
             str(leveret.data_dir),

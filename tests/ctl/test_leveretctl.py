@@ -299,7 +299,19 @@ def test_a_long_path(tmp_path: Path) -> None:
 
 def test_an_ephemeral_broker_without_a_data_folder_has_no_socket(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "LEVERET_DATA_DIR"}
-    command = [sys.executable, "-m", "leveret", "serve", "--port", "0", "--management-port", "0", "--ephemeral"]
+    command = [
+        sys.executable,
+        "-m",
+        "leveret",
+        "serve",
+        "--port",
+        "0",
+        "--management-port",
+        "0",
+        "--prometheus-port",
+        "0",
+        "--ephemeral",
+    ]
     with subprocess.Popen(
         command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as process:

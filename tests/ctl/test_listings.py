@@ -28,6 +28,7 @@ PREDECLARED = [
     ["amq.headers", "headers"],
     ["amq.match", "headers"],
     ["amq.rabbitmq.trace", "topic"],
+    ["amq.rabbitmq.event", "topic"],
 ]
 
 

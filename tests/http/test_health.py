@@ -50,7 +50,7 @@ def test_newer_checks_are_for_everybody_and_older_ones_are_not(api: Api) -> None
 
 
 def test_listeners(api: Api, leveret: BrokerProcess) -> None:
-    ports = [leveret.port, leveret.http_port]
+    ports = [leveret.port, leveret.http_port, leveret.metrics_port]
     for port in ports:
         assert api.get(f"/api/health/checks/port-listener/{port}") == {**OK, "port": port}
     reply = api.call("GET", "/api/health/checks/port-listener/1")
@@ -60,7 +60,10 @@ def test_listeners(api: Api, leveret: BrokerProcess) -> None:
     for protocol in ("amqp", "http", "amqp,http", "amqp0.9.1"):
         assert api.get(f"/api/health/checks/protocol-listener/{protocol}") == {**OK, "protocol": protocol}
     reply = api.call("GET", "/api/health/checks/protocol-listener/mqtt,amqp")
-    assert (reply.status, reply.json) == (503, {**failure, "missing": "mqtt", "protocols": ["amqp", "http"]})
+    assert (reply.status, reply.json) == (
+        503,
+        {**failure, "missing": "mqtt", "protocols": ["amqp", "http", "http/prometheus"]},
+    )
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,18 @@ def test_a_virtual_host_is_made_changed_and_deleted(api: Api) -> None:
     assert api.delete(path).error == (404, "Object Not Found", "Not Found")
 
 
+def test_a_protected_virtual_host_is_not_deleted(api: Api) -> None:
+    protected = {"name": "kept", "metadata": {"description": "", "tags": [], "protected_from_deletion": True}}
+    assert api.post("/api/definitions", {"vhosts": [protected]}).status == 204
+    reason = "Refusing to delete virtual host 'kept' because it is protected from deletion"
+    assert api.delete("/api/vhosts/kept").error == (412, "precondition_failed", reason)
+    [exported] = [each for each in api.get("/api/definitions")["vhosts"] if each["name"] == "kept"]
+    assert exported["metadata"]["protected_from_deletion"] is True
+    protected["metadata"] = {"protected_from_deletion": False}
+    assert api.post("/api/definitions", {"vhosts": [protected]}).status == 204
+    assert api.delete("/api/vhosts/kept").status == 204
+
+
 def test_who_makes_a_virtual_host_may_do_everything_in_it(api: Api) -> None:
     api.put("/api/vhosts/made")
     assert api.get("/api/vhosts/made/permissions") == [
@@ -54,6 +66,16 @@ def test_a_virtual_host_may_be_protected_from_deletion(api: Api) -> None:
     assert api.delete("/api/vhosts/precious").status == 204
     for method in ("POST", "DELETE"):
         assert api.call(method, "/api/vhosts/precious/deletion/protection").status == 404
+
+
+def test_tracing_is_switched(api: Api) -> None:
+    path = "/api/vhosts/traced"
+    assert api.put(path, {"tracing": True}).status == 201
+    for body, on in (({"description": "x"}, True), ({"tracing": "false"}, False), ({"tracing": "true"}, True)):
+        assert api.put(path, body).status == 204
+        assert api.get(path)["tracing"] is on
+    assert api.put(path, {"tracing": "x"}).error == (400, "bad_request", ["not_boolean", "x"])
+    api.delete(path)
 
 
 def test_messages_are_counted(api: Api) -> None:
@@ -90,6 +112,7 @@ def test_the_overview(api: Api, leveret: BrokerProcess) -> None:
     assert {listener["protocol"]: listener["port"] for listener in overview["listeners"]} == {
         "amqp": leveret.port,
         "http": leveret.http_port,
+        "http/prometheus": leveret.metrics_port,
     }
     assert overview["contexts"][0]["port"] == str(leveret.http_port)
     assert set(overview["object_totals"]) == {"channels", "connections", "consumers", "exchanges", "queues"}

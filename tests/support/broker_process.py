@@ -9,8 +9,10 @@ import subprocess
 import sys
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
-READY = re.compile(r"ready amqp://(?:\[[^\]]+\]|[^:]+):(\d+)(?: http://(?:\[[^\]]+\]|[^:]+):(\d+))?")
+HOST = r"(?:\[[^\]]+\]|[^:]+)"
+READY = re.compile(rf"ready amqps?://{HOST}:(\d+)(?: http://{HOST}:(\d+))?(?: http\+prometheus://{HOST}:(\d+))?")
 
 
 class ExternalBroker:
@@ -32,6 +34,7 @@ class BrokerProcess:
         self.arguments = arguments
         self.port = 0
         self.http_port = 0
+        self.metrics_port = 0
         self.started_by: tuple[str, ...] = ()  # a program, with its arguments, that runs what follows
         self.environment: dict[str, str] = {}  # variables that it has beside those of the tests
         self.log_path = folder / "broker.log"
@@ -49,7 +52,7 @@ class BrokerProcess:
     def start(self) -> None:
         """Start the program and wait until it says that it serves; a second start takes the same port again."""
         command = [sys.executable, "-m", "leveret", "serve", "--port", str(self.port), "--data-dir", str(self.data_dir)]
-        command += ["--management-port", str(self.http_port)]
+        command += ["--management-port", str(self.http_port), "--prometheus-port", str(self.metrics_port)]
         with self.log_path.open("a") as log:
             self.process = subprocess.Popen(
                 [*self.started_by, *command, *self.arguments],
@@ -66,6 +69,7 @@ class BrokerProcess:
             raise AssertionError(f"the broker did not start: {line!r} {self.log_path.read_text()}")
         self.port = int(found[1])
         self.http_port = int(found[2] or 0)
+        self.metrics_port = int(found[3] or 0)
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """End the process with a signal and return its exit status."""
@@ -77,7 +81,7 @@ class BrokerProcess:
         self.process.stdout.close()
         return status
 
-    def __enter__(self) -> BrokerProcess:
+    def __enter__(self) -> Self:
         self.start()
         return self
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 METHOD, HEADER, BODY, HEARTBEAT = 1, 2, 3, 8
 FRAME_END = b"\xce"
@@ -313,7 +313,7 @@ class RawClient:
         frame_max: int = 131072,
         heartbeat: int = 0,
         channels: Sequence[int] = (),
-    ) -> RawClient:
+    ) -> Self:
         """Open the connection and the given channels with everything as it should be."""
         self.authenticate(properties)
         self.frame_max = frame_max
@@ -462,7 +462,7 @@ class RawClient:
     def close(self) -> None:
         self.socket.close()
 
-    def __enter__(self) -> RawClient:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

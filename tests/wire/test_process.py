@@ -36,7 +36,7 @@ pytestmark = leveret_only("it is about Leveret's own program")
 def serve(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a server that should refuse to start; the one line it says stands in `stderr`."""
     return subprocess.run(
-        [sys.executable, "-m", "leveret", "serve", "--management-port", "0", *arguments],
+        [sys.executable, "-m", "leveret", "serve", "--management-port", "0", "--prometheus-port", "0", *arguments],
         capture_output=True,
         text=True,
         timeout=20,

@@ -141,7 +141,11 @@ def get(channel: Channel, method: BasicGet) -> None:
         channel.watch_got(tag, timeout)
     address = message.address
     channel.send(BasicGetOk(tag, redelivered, address.exchange, address.routing_key, queue.ready_count()))
-    write_content(channel, queue.as_redelivered(message, position, method.no_ack) if redelivered else message)
+    if redelivered:
+        message = queue.as_redelivered(message, position, method.no_ack)
+    write_content(channel, message)
+    if vhost.firehose.on:
+        vhost.firehose.delivered(channel, queue, message, redelivered)
 
 
 def count_get(traffic: Traffic, no_ack: bool, found: bool, redelivered: bool) -> None:
@@ -198,6 +202,7 @@ def consume(channel: Channel, method: BasicConsume) -> None:
     if not method.nowait:
         channel.send(BasicConsumeOk(tag))
     queue.add_consumer(consumer)
+    connection.broker.events.consumer_created(consumer)
 
 
 def check_not_in_exclusive_use(channel: Channel, queue: Queue) -> None:

@@ -20,8 +20,11 @@ from leveret.broker.channel import Channel
 from leveret.broker.connection import Connection
 from leveret.broker.defaults import Defaults
 from leveret.broker.durability import Store
+from leveret.broker.events import INTERNAL_USER, Events
+from leveret.broker.histogram import FAST_SECONDS, Histogram
 from leveret.broker.limits import NO_LIMIT, NodeLimits, Usage, reached
 from leveret.broker.login import FailedLogins, LoginAttempts, SlowWork
+from leveret.broker.mechanisms import DEFAULT_MECHANISMS
 from leveret.broker.parameters import CLUSTER_ID, ID_SIZE, Parameters, new_cluster_id
 from leveret.broker.permissions import Permissions
 from leveret.broker.queue import Queue
@@ -88,16 +91,19 @@ class Broker:
         self.random_octets: Final = random_octets
         self.started_at: Final = wall_clock()
         self.timers: Final = Timers(wall_clock)
+        self.events: Final = Events(self)
         self.users: Final = Users(self, loopback_users)
         self.permissions: Final = Permissions(self)
         self.parameters: Final = Parameters(self)
         self.failed_logins: Final = FailedLogins()
         self.login_attempts: Final = LoginAttempts()
+        self.mechanisms: tuple[str, ...] = DEFAULT_MECHANISMS  # by which clients may log in, in order of preference
         self.slow_work = SlowWork()
         self.limits: Final = NodeLimits() if limits is None else limits
         self.redeclare: Final = redeclare  # how strictly redeclares are compared
         self.usage: Final = Usage()
         self.churn: Final = Churn()
+        self.tick_seconds: Final = Histogram(FAST_SECONDS)
         self.former_traffic: Final = Traffic()  # of virtual hosts that were deleted
         self.touched: Final[list[Queue]] = []  # queues that may have something to deliver
         self.confirming: Final[list[Channel]] = []  # channels that owe confirms
@@ -144,9 +150,11 @@ class Broker:
         protected: bool = False,
     ) -> VirtualHost:
         """A virtual host that nobody knows of yet."""
-        vhost = VirtualHost(name, self.touched, self.store, self.timers, self.churn)
+        vhost = VirtualHost(name, self.touched, self.store, self.timers, self.churn, self.events)
         vhost.description, vhost.tags, vhost.default_queue_type = description, list(tags), default_queue_type
         vhost.protected = protected
+        if name == self.defaults.vhost:
+            self.events.publish_in(vhost)
         return vhost
 
     def add_vhost(
@@ -166,6 +174,7 @@ class Broker:
             raise TooManyVirtualHosts(f"cannot create vhost '{name}': vhost limit of {limit} is reached")
         vhost = self.vhosts[name] = self.new_vhost(name, description, tags, default_queue_type)
         self.store.vhost_set(vhost)
+        self.events.vhost_created(vhost)
         for default in self.defaults.users_of(name):
             if self.users.find(default.name) is None:
                 user = default.user(self.random_octets)
@@ -193,7 +202,17 @@ class Broker:
         if protected is not None:
             vhost.protected = protected
         self.store.vhost_set(vhost)
+        self.events.vhost_updated(vhost)
         return vhost
+
+    def set_vhost_limits(self, vhost: VirtualHost, limits: dict[str, int]) -> None:
+        """These limits instead of those that a virtual host had."""
+        vhost.usage.limits = limits
+        self.store.vhost_limits_set(vhost.name, limits)
+        if limits:
+            self.events.vhost_limits_set(vhost.name, limits)
+        else:
+            self.events.vhost_limits_cleared(vhost.name)
 
     def delete_vhost(self, name: str) -> None:
         """Delete a virtual host with everything in it, and close its connections.
@@ -211,6 +230,7 @@ class Broker:
         self.parameters.forget_vhost(name)
         del self.vhosts[name]
         self.store.vhost_deleted(name, vhost.end())
+        self.events.vhost_deleted(name, bool(vhost.usage.limits))
 
     # the tick
 
@@ -229,6 +249,7 @@ class Broker:
             except Exception:
                 log.exception("internal error in queue '%s'", queue.name)
         self.store.end_tick()
+        self.events.act_as(INTERNAL_USER)  # what came with requests is done
         confirming = self.confirming
         for channel in confirming:
             channel.flush_confirms()
@@ -252,6 +273,7 @@ class Broker:
         """Raise or clear an alarm (`broker.alarms` says what that does). May be repeated."""
         if not self.alarms.set(name, on):
             return
+        self.events.alarm_changed(name, on)
         if on:
             for vhost in self.vhosts.values():
                 vhost.epoch += 1  # cached routes don't ask for alarms

@@ -377,6 +377,7 @@ class Channel:
         """Let go of consumers, unacked deliveries, an open transaction and half a message."""
         self.closing = True
         self.gather_traffic()
+        self.connection.broker.churn.awaited_confirms += self.publish_tag
         self.route = None
         self.content = None
         for tag in list(self.consumers):
@@ -388,6 +389,7 @@ class Channel:
         self.requeue_unacked(True)
         if self._got_timeout is not None:
             self._got_timeout.cancel()
+        self.connection.broker.events.channel_closed(self)
 
     def restore_settlements(self) -> None:
         """Undo the acknowledgements of a transaction: the deliveries are unacked again."""

@@ -33,6 +33,7 @@ def open_channel(connection: Connection, number: int) -> None:
     channel = Channel(connection, number)
     connection.add_channel(number, channel)
     channel.send(ChannelOpenOk())
+    connection.broker.events.channel_created(channel)
 
 
 def handle(channel: Channel, method: Method) -> None:
@@ -48,12 +49,8 @@ def handle(channel: Channel, method: Method) -> None:
     try:
         if method.class_id == 60:
             basic_methods.handle(channel, method)
-        elif method.class_id == 50:
-            queue_methods.handle(channel, method)
-            channel.connection.broker.store.hold_for_definitions(channel.connection)
-        elif method.class_id == 40:
-            exchange_methods.handle(channel, method)
-            channel.connection.broker.store.hold_for_definitions(channel.connection)
+        elif method.class_id == 50 or method.class_id == 40:
+            handle_definition(channel, method)
         elif method.class_id == 20:
             handle_channel_class(channel, method)
         elif method.class_id == 85 or method.class_id == 90:
@@ -66,6 +63,21 @@ def handle(channel: Channel, method: Method) -> None:
         if error.class_id == 0:
             error.class_id, error.method_id = method.class_id, method.method_id
         raise
+
+
+def handle_definition(channel: Channel, method: Method) -> None:
+    """The methods of the classes queue and exchange: what they define is told of under the name of the user."""
+    connection = channel.connection
+    events = connection.broker.events
+    acting = events.act_as(connection.user)
+    try:
+        if method.class_id == 50:
+            queue_methods.handle(channel, method)
+        else:
+            exchange_methods.handle(channel, method)
+    finally:
+        events.act_as(acting)
+    connection.broker.store.hold_for_definitions(connection)
 
 
 def handle_channel_class(channel: Channel, method: Method) -> None:

@@ -56,6 +56,7 @@ from leveret.broker.vhost import VirtualHost
 
 if TYPE_CHECKING:
     from leveret.broker.broker import Broker
+    from leveret.broker.encryption import Encryption
 
 log: Final = logging.getLogger("leveret.connection")
 
@@ -84,6 +85,7 @@ class Connection(Output):
         self.local: Final = local
         self.name: Final = f"{peer} -> {local}"
         self.from_loopback: Final = from_loopback
+        self.encryption: Encryption | None = None  # its TLS, if it has any; set by the owner
         self.connected_at: Final = broker.wall_clock()
         self.state = EXPECT_HEADER
         self.user = ""
@@ -445,6 +447,7 @@ class Connection(Output):
             self.release()
             self._partial = []
             self._partial_size = 0
+            self.broker.events.connection_closed(self)
             self.broker.connections.pop(self, None)
             for usage in self._usages:
                 usage.connections -= 1

@@ -32,7 +32,8 @@ from leveret.broker.connection_state import (
     RUNNING,
 )
 from leveret.broker.limits import check_connection
-from leveret.broker.login import MECHANISMS, BadCredentials, PasswordCheck, credentials
+from leveret.broker.login import BadCredentials, PasswordCheck, credentials
+from leveret.broker.mechanisms import EXTERNAL, offered, user_of_certificate
 
 if TYPE_CHECKING:
     from leveret.broker.connection import Connection
@@ -46,7 +47,8 @@ ACCEPTED_HEADERS: Final = (PROTOCOL_HEADER, b"AMQP\x01\x01\x00\x09", b"AMQP\x01\
 
 def start(connection: Connection) -> None:
     """Answer the protocol header."""
-    connection.send_method(0, ConnectionStart(0, 9, connection.broker.server_properties, MECHANISMS, b"en_US"))
+    mechanisms = " ".join(offered(connection)).encode()
+    connection.send_method(0, ConnectionStart(0, 9, connection.broker.server_properties, mechanisms, b"en_US"))
 
 
 def handle(connection: Connection, method: Method) -> None:
@@ -80,14 +82,19 @@ def handle_while_closing(connection: Connection, method: Method) -> None:
 def start_ok(connection: Connection, method: ConnectionStartOk) -> None:
     """Log in. HardError 403 for clients that know authentication_failure_close; the others are hung up on."""
     connection.client_properties = method.client_properties
-    if method.mechanism.encode() not in MECHANISMS.split():
+    if method.mechanism not in offered(connection):
         raise HardError(COMMAND_INVALID, f"unknown authentication mechanism '{method.mechanism}'", 10, 11)
-    login = Login(connection, method.mechanism)
+    connection.auth_mechanism = method.mechanism
+    login = Login(connection)
+    if method.mechanism == EXTERNAL:
+        login.done(*user_of_certificate(connection))
+        return
     try:
         name, password = credentials(method.mechanism, method.response)
     except BadCredentials as error:
         login.done(None, str(error))
         return
+    login.name = name
     connection.waiting = True  # nothing else that the client sends is handled before that is done
     host = connection.peer.rpartition(":")[0]
     PasswordCheck(connection.broker, name, password, host, connection.from_loopback, login.done).begin()
@@ -96,9 +103,9 @@ def start_ok(connection: Connection, method: ConnectionStartOk) -> None:
 class Login:
     """What follows from the check of a password that came with start-ok."""
 
-    def __init__(self, connection: Connection, mechanism: str) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection: Final = connection
-        self._mechanism: Final = mechanism
+        self.name = ""  # who they say they are
 
     def done(self, user: User | None, reason: str) -> None:
         """Go on to connection.tune, or close: with 403 if the client knows authentication_failure_close."""
@@ -107,16 +114,18 @@ class Login:
         if connection.state != EXPECT_START_OK:
             return  # it is gone
         if user is None:
-            connection_log.login_refused(connection, self._mechanism, reason)
+            mechanism = connection.auth_mechanism
+            connection_log.login_refused(connection, mechanism, reason)
+            connection.broker.events.login_refused(connection, self.name, reason)
             if connection.understands("authentication_failure_close"):
-                text = f"Login was refused using authentication mechanism {self._mechanism}. "
+                text = f"Login was refused using authentication mechanism {mechanism}. "
                 error = HardError(ACCESS_REFUSED, text + "For details see the broker logfile.")
                 connection.close(error.code, error.text)
             else:
                 connection.close_socket()
             return
         connection.user = user.name
-        connection.auth_mechanism = self._mechanism
+        connection.broker.events.logged_in(connection)
         connection.state = EXPECT_TUNE_OK
         limits = connection.broker.limits
         connection.send_method(0, ConnectionTune(limits.channel_max, limits.frame_max, limits.heartbeat))
@@ -174,6 +183,7 @@ def open_vhost(connection: Connection, method: ConnectionOpen) -> None:
     check_vhost_access(connection, vhost)
     connection.begin_running(vhost)
     connection.send_method(0, ConnectionOpenOk())
+    connection.broker.events.connection_created(connection)
     connection_log.authenticated(connection)
 
 

@@ -15,7 +15,7 @@ from mypy_extensions import i64, mypyc_attr
 
 from leveret.amqp.field_table import Table
 from leveret.broker.consumer_timeout import AcknowledgementTimeout
-from leveret.broker.message import Address, Message, shortstr, write_readdressed
+from leveret.broker.message import Message, shortstr, write_readdressed
 from leveret.broker.queue_settings import NONE
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from leveret.broker.queue import Queue
 
 UNLIMITED: Final[i64] = 1 << 40
+NO_HEAD: Final[i64] = -1
 LARGE_CONTENT: Final[i64] = 128 * 1024  # from here on content is not copied into the output buffer but kept beside it
 OUTPUT_LIMIT: Final[i64] = 512 * 1024  # octets waiting for a connection's socket before its consumers are passed over
 
@@ -75,7 +76,7 @@ class Consumer:
         self.acknowledgement_timeout: Final = AcknowledgementTimeout(self)
         self._prefix: Final = struct.pack(">HH", 60, 60) + shortstr(tag)
         self._head = b""
-        self._head_for: i64 = -1  # the address length that _head was made for
+        self._head_for: i64 = NO_HEAD  # the address length that _head was made for
 
     def room(self) -> i64:
         """How many messages it may be given now; 0 if it has to wait."""
@@ -115,7 +116,7 @@ class Consumer:
             message = self.queue.as_redelivered(message, position, self.no_ack)
         address = message.address
         if address.size != self._head_for:
-            self._make_head(address)
+            self._make_head(message, redelivered)
         writer = connection.writer
         writer.write(self._head)
         write_i64_be(writer, tag)
@@ -125,10 +126,19 @@ class Consumer:
         else:
             write_content(channel, message)
 
-    def _make_head(self, address: Address) -> None:
-        self._head_for = address.size
-        size = len(self._prefix) + 8 + 1 + int(address.size)
+    def _make_head(self, message: Message, redelivered: bool) -> None:
+        """Make the head of this delivery; while tracing is on it is kept for no other, so that each comes by here."""
+        self._head_for = message.address.size
+        size = len(self._prefix) + 8 + 1 + int(self._head_for)
         self._head = struct.pack(">BHL", 1, int(self.channel.number), size) + self._prefix
+        firehose = self.queue.vhost.firehose
+        if firehose.on:
+            self._head_for = NO_HEAD
+            firehose.delivered(self.channel, self.queue, message, redelivered)
+
+    def forget_head(self) -> None:
+        """Have the next delivery's head made anew."""
+        self._head_for = NO_HEAD
 
 
 def write_content(channel: Channel, message: Message) -> None:

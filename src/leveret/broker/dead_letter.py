@@ -78,6 +78,8 @@ class DeadLetters:
         `held`: the queue still has the message, and is done with it when it has been moved.
         """
         letter = DeadLetter(queue, message, reason, held)
+        counts = self._vhost.churn.dead_lettered
+        counts[reason, queue.is_quorum] = counts.get((reason, queue.is_quorum), 0) + 1
         if self._moving:
             self._refused.append(letter)
             return

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 from mypy_extensions import i64, mypyc_attr
 
+from leveret.broker.histogram import BATCH_OCTETS, FAST_SECONDS, Histogram
+
 if TYPE_CHECKING:
     from leveret.broker.backing_queue import BackingQueue
     from leveret.broker.binding import Binding
@@ -46,12 +48,29 @@ class Residency:
         self.queue_limit: i64 = 1 << 60
 
 
+class StoreFigures:
+    """How long the store takes, measured once for each batch. Times are seconds."""
+
+    def __init__(self) -> None:
+        self.batch_octets: Final = Histogram(BATCH_OCTETS)
+        self.sync_seconds: Final = Histogram(FAST_SECONDS)
+        self.confirm_seconds: Final = Histogram(FAST_SECONDS)  # from the first publish of a batch to its confirms
+
+    def written(self, octets: i64, synced: bool, sync_seconds: float) -> None:
+        """A batch is on its way to the disk, or on it if it was synced."""
+        if octets:
+            self.batch_octets.observe(float(int(octets)))
+        if synced:
+            self.sync_seconds.observe(sync_seconds)
+
+
 class Store:
     """A store that keeps nothing."""
 
     def __init__(self, keeps: bool = False) -> None:
         self.keeps: Final = keeps  # whether anything survives, so that it is worth waiting for
         self.residency: Final = Residency()
+        self.figures: Final = StoreFigures()
 
     # messages
 
@@ -187,6 +206,10 @@ class Store:
     def describe(self) -> dict[str, object]:
         """What an operator may want to know of the store; nothing if it keeps nothing."""
         return {}
+
+    def segment_count(self) -> int:
+        """How many segments the message log has."""
+        return 0
 
     # the tick
 

@@ -1,7 +1,6 @@
 """Logging in: the SASL mechanisms that carry a password, its check, and what comes of repeated failures.
 
-EXTERNAL is left out on purpose: py-amqp prefers it whenever it is offered. Some users may only come from loopback, as
-in RabbitMQ.
+Some users may only come from loopback, as in RabbitMQ. The login by certificate is in `mechanisms`.
 
 Who fails again and again is made to wait, longer each time, before the next password is even looked at, so that
 nothing can be learned from how long a refusal takes. That holds for one user name from one address, so that nobody
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 
 log: Final = logging.getLogger("leveret.connection")
 
-MECHANISMS: Final = b"PLAIN AMQPLAIN"
 AMQP: Final = "amqp091"  # as RabbitMQ calls it where it counts logins
 HTTP: Final = "http"
 PROTOCOLS: Final = (AMQP, HTTP)

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from leveret.amqp.field_table import FieldValue
+from leveret.broker.events import GLOBAL
 
 if TYPE_CHECKING:
     from leveret.broker.broker import Broker
@@ -46,6 +47,7 @@ class Parameters:
             return False
         parameters[key] = value
         self._broker.store.parameter_set(vhost, component, name, value)
+        self._broker.events.parameter_set(component, vhost, name, value)
         return True
 
     def clear(self, vhost: str, component: str, name: str) -> bool:
@@ -55,11 +57,13 @@ class Parameters:
             return False
         del parameters[component, name]
         self._broker.store.parameter_cleared(vhost, component, name)
+        self._broker.events.parameter_cleared(component, vhost, name)
         return True
 
     def forget_vhost(self, vhost: str) -> None:
         """A virtual host is deleted; the store knows."""
-        self._of_vhosts.pop(vhost, None)
+        for component, name in self._of_vhosts.pop(vhost, {}):
+            self._broker.events.parameter_cleared(component, vhost, name)
 
     # global ones
 
@@ -73,6 +77,7 @@ class Parameters:
             return False
         self._global[name] = value
         self._broker.store.global_parameter_set(name, value)
+        self._broker.events.parameter_set(GLOBAL, None, name, value)
         self._tell_clients()
         return True
 
@@ -82,6 +87,7 @@ class Parameters:
             return False
         del self._global[name]
         self._broker.store.global_parameter_cleared(name)
+        self._broker.events.parameter_cleared(GLOBAL, None, name)
         self._tell_clients()
         return True
 

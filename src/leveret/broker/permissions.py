@@ -139,6 +139,7 @@ class Permissions:
         self._check(user, vhost)
         self._permissions[user, vhost] = permission
         self._broker.store.permission_set(permission)
+        self._broker.events.permission_created(permission)
         self._changed(vhost)
 
     def clear(self, user: str, vhost: str) -> None:
@@ -147,6 +148,7 @@ class Permissions:
         if self._permissions.pop((user, vhost), None) is not None:
             self._broker.store.permission_cleared(user, vhost)
             self._changed(vhost)
+        self._broker.events.permission_deleted(user, vhost)
 
     def set_topic(self, user: str, vhost: str, exchange: str, write: str, read: str) -> None:
         """Set a topic permission; the exchange may be one to come. Raises as `set` does."""
@@ -156,6 +158,7 @@ class Permissions:
         self._check(user, vhost)
         self._topics.setdefault((user, vhost), {})[exchange] = topic
         self._broker.store.topic_permission_set(topic)
+        self._broker.events.topic_permission_created(topic)
         self._changed(vhost)
 
     def clear_topic(self, user: str, vhost: str, exchange: str | None = None) -> None:
@@ -166,6 +169,7 @@ class Permissions:
             if topics.pop(name, None) is not None:
                 self._broker.store.topic_permission_cleared(user, vhost, name)
         self._changed(vhost)
+        self._broker.events.topic_permission_deleted(user, vhost)
 
     def forget_user(self, name: str) -> None:
         """A user is deleted."""
@@ -179,6 +183,7 @@ class Permissions:
         """A virtual host is deleted."""
         for key in [key for key in self._permissions if key[1] == name]:
             del self._permissions[key]
+            self._broker.events.permission_deleted(key[0], name)
         for key in [key for key in self._topics if key[1] == name]:
             del self._topics[key]
 

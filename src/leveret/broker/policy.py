@@ -25,6 +25,7 @@ from leveret.broker.policy_definition import (
 from leveret.broker.queue_settings import effective_settings
 
 if TYPE_CHECKING:
+    from leveret.broker.events import Events
     from leveret.broker.exchange.base import Exchange
     from leveret.broker.queue import Queue
 
@@ -142,9 +143,10 @@ def invalid_pattern(error: InvalidPattern) -> str:
 class Policies:
     """The policies and operator policies of one virtual host, by name."""
 
-    def __init__(self, vhost: str, store: Store) -> None:
+    def __init__(self, vhost: str, store: Store, events: Events) -> None:
         self._vhost: Final = vhost
         self._store: Final = store
+        self._events: Final = events
         self.user: Final[dict[str, Policy]] = {}
         self.operator: Final[dict[str, Policy]] = {}
         self._user_by_rank: list[Policy] = []
@@ -159,6 +161,7 @@ class Policies:
         """Add a policy, or put it in the place of the one of its name. It has yet to be applied."""
         self.restore(policy, operator)
         self._store.policy_set(self._vhost, policy, operator)
+        self._events.policy_set(self._vhost, policy, operator)
 
     def clear(self, name: str, operator: bool) -> bool:
         """Remove a policy; False if there is none of that name. What it applied to has yet to be told."""
@@ -166,6 +169,7 @@ class Policies:
             return False
         self._rank()
         self._store.policy_cleared(self._vhost, name, operator)
+        self._events.policy_cleared(self._vhost, name, operator)
         return True
 
     def _rank(self) -> None:

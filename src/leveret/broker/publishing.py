@@ -100,7 +100,10 @@ def publish_with_properties(channel: Channel, route: Route, content: bytes, flag
     message = Message(address, content, connection.frame_max, persistent, time_ms, expiration)
     if keys is not None and properties is not None and (route.each_message or len(keys) > 1):
         admissions = []
-        queues = connection.vhost_opened().route(route.exchange, keys, properties, message, admissions)[0]
+        vhost = connection.vhost_opened()
+        queues = vhost.route(route.exchange, keys, properties, message, admissions)[0]
+        if vhost.firehose.on:
+            vhost.firehose.published(channel, message, keys, queues)
     count_publish(channel, route, queues)
     if channel.transaction is not None:
         keys = keys or [address.routing_key]

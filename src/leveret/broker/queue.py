@@ -367,6 +367,7 @@ class Queue(Destination):
         del self.consumers[consumer]
         consumer.cancelled = True
         consumer.acknowledgement_timeout.cancel()
+        self.vhost.events.consumer_deleted(consumer)
         if self.exclusive_consumer is consumer:
             self.exclusive_consumer = None
         if not self.settings.single_active_consumer:

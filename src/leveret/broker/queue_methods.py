@@ -69,9 +69,7 @@ def handle(channel: Channel, method: Method) -> None:
         if not method.nowait:
             channel.send(QueuePurgeOk(purged))
     elif isinstance(method, QueueDelete):
-        deleted = delete(channel, vhost, method)
-        if not method.nowait:
-            channel.send(QueueDeleteOk(deleted))
+        delete(channel, vhost, method)
     else:
         raise HardError(COMMAND_INVALID, f"unexpected method {method.name}")
 
@@ -212,12 +210,13 @@ def check_equivalent(channel: Channel, vhost: VirtualHost, queue: Queue, method:
     check_redeclared(mode, queue, properties, (queue.arguments, method.arguments), compared, what)
 
 
-def delete(channel: Channel, vhost: VirtualHost, method: QueueDelete) -> int:
-    """Delete a queue and give the number of messages that went with it; a missing one is fine."""
+def delete(channel: Channel, vhost: VirtualHost, method: QueueDelete) -> None:
+    """Delete a queue and answer; a missing one is fine. A consumer on the same channel hears of it after the answer."""
     name = queue_name(channel, method.queue)
     check_access(channel.connection, CONFIGURE, QUEUE, name)
     if name not in vhost.queues:
-        return 0
+        answer_delete(channel, method, 0)
+        return
     queue = named_queue(channel, vhost, name)
     if queue.is_quorum and (method.if_unused or method.if_empty):
         flag_name = "if-unused" if method.if_unused else "if-empty"
@@ -231,4 +230,11 @@ def delete(channel: Channel, vhost: VirtualHost, method: QueueDelete) -> int:
         raise SoftError(PRECONDITION_FAILED, f"queue '{queue.name}' in vhost '{vhost.name}' not empty")
     if method.if_unused and queue.consumers:
         raise SoftError(PRECONDITION_FAILED, f"queue '{queue.name}' in vhost '{vhost.name}' in use")
-    return vhost.delete_queue(queue)
+    consumers = list(queue.consumers)
+    answer_delete(channel, method, vhost.take_out_queue(queue))
+    vhost.tell_cancelled(consumers)
+
+
+def answer_delete(channel: Channel, method: QueueDelete, count: int) -> None:
+    if not method.nowait:
+        channel.send(QueueDeleteOk(count))

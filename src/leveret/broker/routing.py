@@ -59,7 +59,7 @@ def find_route(connection: Connection, publish: BasicPublish) -> Route:
 def new_route(vhost: VirtualHost, exchange: Exchange, address: Address, mandatory: bool) -> Route:
     """The route from an exchange as things are now."""
     queues, each_message = vhost.route(exchange, [address.routing_key], NO_PROPERTIES)
-    return Route(exchange, address, mandatory, queues, each_message, vhost.epoch)
+    return Route(exchange, address, mandatory, queues, each_message or vhost.firehose.on, vhost.epoch)
 
 
 def current_route(connection: Connection, route: Route) -> Route:

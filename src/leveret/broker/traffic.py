@@ -122,7 +122,7 @@ class Octets:
 
 
 class Churn:
-    """How many connections, channels and queues have come and gone, under RabbitMQ's names."""
+    """How many connections, channels and queues have come and gone, under RabbitMQ's names, and what went with them."""
 
     def __init__(self) -> None:
         self.connection_created: i64 = 0
@@ -132,6 +132,16 @@ class Churn:
         self.queue_declared: i64 = 0  # also those that were there
         self.queue_created: i64 = 0
         self.queue_deleted: i64 = 0
+        self.awaited_confirms: i64 = 0  # publishes on confirming channels that have ended
+        self.routed: i64 = 0  # messages that exchanges which are gone led to queues
+        self.of_quorum_queues: Final = Traffic()  # of those that were deleted
+        self.dead_lettered: Final[dict[tuple[str, bool], int]] = {}  # by reason, and whether the queue is quorum
+
+    def queue_is_gone(self, traffic: Traffic, is_quorum: bool) -> None:
+        """A queue was deleted."""
+        self.queue_deleted += 1
+        if is_quorum:
+            traffic.pour_into(self.of_quorum_queues, Traffic())
 
     def channels(self, more: i64) -> None:
         """So many channels have come, or have gone if they are less than none."""

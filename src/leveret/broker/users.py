@@ -122,10 +122,17 @@ class Users:
         The algorithm is one of `passwords`. Raises InvalidHash. Permissions, limits and connections stay.
         """
         check_hash(password_hash, hashing_algorithm)
+        events = self._broker.events
         user = self._users.get(name)
         if user is None:
             user = self._users[name] = User(name, password_hash, hashing_algorithm, tags)
-        user.password_hash, user.hashing_algorithm, user.tags = password_hash, hashing_algorithm, list(tags)
+            events.user_created(name)
+            if tags:
+                events.user_tags_set(user)
+        else:
+            user.password_hash, user.hashing_algorithm, user.tags = password_hash, hashing_algorithm, list(tags)
+            events.user_password_changed(user)
+            events.user_tags_set(user)
         self._broker.store.user_set(user)
         return user
 
@@ -134,22 +141,28 @@ class Users:
         user = self.user(name)
         user.password_hash, user.hashing_algorithm = self._hashed(password), SHA256
         self._broker.store.user_set(user)
+        self._broker.events.user_password_changed(user)
 
     def clear_password(self, name: str) -> None:
         """The user can't log in with a password any more. Raises NoSuchUser."""
         user = self.user(name)
         user.password_hash = NO_PASSWORD
         self._broker.store.user_set(user)
+        self._broker.events.user_password_changed(user)
 
     def set_tags(self, name: str, tags: Sequence[str]) -> None:
         """These tags instead of those there were. Raises NoSuchUser."""
         user = self.user(name)
         user.tags = list(tags)
         self._broker.store.user_set(user)
+        self._broker.events.user_tags_set(user)
 
     def set_limits(self, name: str, limits: dict[str, int]) -> None:
         """These limits instead of those there were. Raises NoSuchUser."""
-        self.user(name).usage.limits = limits
+        usage = self.user(name).usage
+        cleared = not limits or not usage.limits.keys() <= limits.keys()
+        self._broker.events.user_limits_set(name, limits, cleared)
+        usage.limits = limits
         self._broker.store.user_limits_set(name, limits)
 
     def delete(self, name: str) -> None:
@@ -158,6 +171,7 @@ class Users:
         del self._users[name]
         self._broker.permissions.forget_user(name)
         self._broker.store.user_deleted(name)
+        self._broker.events.user_deleted(name)
         for connection in list(self._broker.connections):
             if connection.user == name:
                 connection.force_close(f"user '{name}' is deleted")

@@ -21,9 +21,11 @@ from leveret.broker.deduplication import Admission
 from leveret.broker.delay import delay_of
 from leveret.broker.delay_queue import DelayQueue
 from leveret.broker.durability import Store
+from leveret.broker.events import INTERNAL_USER
 from leveret.broker.exchange.base import Exchange
 from leveret.broker.exchange.direct import DirectExchange
 from leveret.broker.exchange.types import make_exchange
+from leveret.broker.firehose import TRACE_EXCHANGE, Firehose
 from leveret.broker.limits import Usage
 from leveret.broker.message import Address, Message
 from leveret.broker.policy import Policies
@@ -34,6 +36,8 @@ from leveret.broker.traffic import Churn, Octets, Traffic
 
 if TYPE_CHECKING:
     from leveret.broker.connection import Connection
+    from leveret.broker.consumer import Consumer
+    from leveret.broker.events import Events
 
 log: Final = logging.getLogger("leveret.queue")
 
@@ -43,7 +47,7 @@ PREDECLARED: Final = (
     ("amq.topic", "topic", False),
     ("amq.headers", "headers", False),
     ("amq.match", "headers", False),
-    ("amq.rabbitmq.trace", "topic", True),
+    (TRACE_EXCHANGE, "topic", True),
 )
 ADDRESSES_KEPT: Final = 10_000  # so that publishers with ever new routing keys don't fill the memory
 
@@ -55,7 +59,9 @@ class InvalidQueueType(Exception):
 class VirtualHost:
     """The namespace that a connection opens."""
 
-    def __init__(self, name: str, touched: list[Queue], store: Store, timers: Timers, churn: Churn) -> None:
+    def __init__(
+        self, name: str, touched: list[Queue], store: Store, timers: Timers, churn: Churn, events: Events
+    ) -> None:
         self.name: Final = name
         self.description = ""
         self.tags: list[str] = []
@@ -64,7 +70,8 @@ class VirtualHost:
         self.touched: Final = touched
         self.store: Final = store
         self.timers: Final = timers
-        self.policies: Final = Policies(name, store)
+        self.events: Final = events
+        self.policies: Final = Policies(name, store, events)
         self.usage: Final = Usage()
         self.churn: Final = churn  # the broker's
         self.traffic: Final = Traffic()  # as far as it was gathered from the channels
@@ -79,6 +86,7 @@ class VirtualHost:
         self.exchanges[""] = self.default_exchange
         for exchange_name, type_name, internal in PREDECLARED:
             self.exchanges[exchange_name] = make_exchange(type_name, exchange_name, True, False, internal, {})
+        self.firehose: Final = Firehose(self, self.exchanges[TRACE_EXCHANGE])
 
     def __repr__(self) -> str:
         return f"vhost '{self.name}'"
@@ -119,6 +127,7 @@ class VirtualHost:
         log.debug("exchange '%s' of type %s added to vhost '%s'", exchange.name, exchange.type_name, self.name)
         if exchange.durable:
             self.store.exchange_added(self.name, exchange)
+        self.events.exchange_created(self, exchange)
 
     def new_queue(
         self, name: str, durable: bool, auto_delete: bool, owner: Connection | None, arguments: Table
@@ -144,6 +153,7 @@ class VirtualHost:
         log.debug("queue '%s' added to vhost '%s'", queue.name, self.name)
         if queue.durable:
             self.store.queue_added(self.name, queue)
+        self.events.queue_created(queue)
 
     def reapply_policies(self) -> Iterator[None]:
         """Apply the policies that there are now to everything, one thing at a time, between which others may work."""
@@ -174,6 +184,8 @@ class VirtualHost:
         added = binding.source.bind(binding)
         if added and binding.durable():
             self.store.binding_added(self.name, binding)
+        if added:
+            self.events.binding_created(self, binding)
         return added
 
     def remove_binding(self, binding: Binding) -> None:
@@ -192,6 +204,7 @@ class VirtualHost:
                 self.store.binding_removed(self.name, removed)
             if source.auto_delete and not source.bindings:
                 to_remove += self._take_out(source)
+            self.events.binding_deleted(self, removed)
 
     def delete_exchange(self, exchange: Exchange) -> None:
         """Delete an exchange with all bindings from it and to it."""
@@ -201,36 +214,53 @@ class VirtualHost:
     def _take_out(self, exchange: Exchange) -> list[Binding]:
         """Delete an exchange with all bindings from it; gives those to it, which are still to be removed."""
         exchange.deleted = True
+        self.churn.routed += exchange.publish_out
         self.epoch += 1
         log.debug("exchange '%s' deleted from vhost '%s'", exchange.name, self.name)
         del self.exchanges[exchange.name]
         if exchange.durable:
             self.store.exchange_deleted(self.name, exchange)
+        self.events.exchange_deleted(self, exchange)
         if exchange.delay_queue is not None:
             exchange.delay_queue.end()
             self._drop_messages(exchange.delay_queue)
         for binding in list(exchange.bindings.values()):
             exchange.unbind(binding.identity)
+            self.events.binding_deleted(self, binding)
         return list(exchange.bindings_to)
 
     def delete_queue(self, queue: Queue) -> int:
         """Delete a queue with its bindings, tell its consumers, and say how many ready messages went with it."""
+        consumers = list(queue.consumers)
+        count = self.take_out_queue(queue)
+        self.tell_cancelled(consumers)
+        return count
+
+    def take_out_queue(self, queue: Queue) -> int:
+        """As `delete_queue`, but its consumers are still to be told (`tell_cancelled`)."""
         queue.catch_up()
         count = queue.ready_count()
         queue.end()
-        self.churn.queue_deleted += 1
+        self.churn.queue_is_gone(queue.traffic, queue.is_quorum)
         self.epoch += 1
         del self.queues[queue.name]
         log.debug("queue '%s' deleted from vhost '%s', with %d ready messages", queue.name, self.name, count)
         if queue.owner is not None:
             queue.owner.exclusive_queues.pop(queue, None)
+        acting = self.events.act_as(INTERNAL_USER)  # RabbitMQ says so of the bindings
         for binding in list(queue.bindings_to):
             self.remove_binding(binding)
+        self.events.act_as(acting)
         for consumer in list(queue.consumers):
             queue.remove_consumer(consumer)
-            consumer.channel.consumer_cancelled_by_server(consumer)
         self._drop_messages(queue)
+        self.events.queue_deleted(queue)
         return count
+
+    def tell_cancelled(self, consumers: list[Consumer]) -> None:
+        """The queue of these consumers was deleted."""
+        for consumer in consumers:
+            consumer.channel.consumer_cancelled_by_server(consumer)
 
     def _drop_messages(self, queue: Queue) -> None:
         """A queue was deleted: its messages go when that is on disk, if it has to be."""
@@ -241,14 +271,18 @@ class VirtualHost:
 
     def end(self) -> list[Queue]:
         """The virtual host is deleted, and nobody has it open any more. Gives its durable queues, to be buried."""
+        self.events.vhost_emptied(self)
         queues: list[Queue] = list(self.queues.values())
         for exchange in self.exchanges.values():
             exchange.deleted = True
+            self.churn.routed += exchange.publish_out
             if exchange.delay_queue is not None:
                 queues.append(exchange.delay_queue)
         durable: list[Queue] = []
         for queue in queues:
             queue.end()
+            if queue.is_quorum:
+                queue.traffic.pour_into(self.churn.of_quorum_queues, Traffic())
             if queue.durable:
                 durable.append(queue)
             else:
@@ -261,7 +295,9 @@ class VirtualHost:
     def delete_if_unused(self, queue: Queue) -> None:
         """A consumer went: delete the queue if it is auto-delete and that was the last one."""
         if queue.auto_delete and not queue.consumers and not queue.deleted:
+            acting = self.events.act_as(INTERNAL_USER)
             self.delete_queue(queue)
+            self.events.act_as(acting)
 
     def route(
         self,

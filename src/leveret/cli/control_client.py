@@ -14,7 +14,7 @@ import struct
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Final
+from typing import Final, Protocol
 
 from leveret.management.control_socket import AddressTooLong, address
 
@@ -52,6 +52,25 @@ class ControlFailure(Exception):
         self.status: Final = status
         self.before: Final = before
         self.is_refusal: Final = before != "Error: "  # as RabbitMQ would refuse it
+
+
+class Client(Protocol):
+    """Whoever answers the requests of the control socket, for as long as a `with` lasts."""
+
+    def ask(self, request: dict[str, object], octets: bytes = b"") -> dict[str, object]:
+        """The answer to a request. Raises ControlFailure, TimeoutError."""
+
+    def stop(self) -> dict[str, object]:
+        """Tell the broker to stop, and give its answer."""
+
+    def wait_for_end(self) -> None:
+        """Return when the broker has ended."""
+
+    def __enter__(self) -> Client: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
 
 
 class ControlClient:

@@ -9,8 +9,9 @@ import os
 import sys
 from typing import Final
 
-from leveret.cli.control_client import DATA_ERROR, SOFTWARE, ControlClient, ControlFailure
+from leveret.cli.control_client import DATA_ERROR, SOFTWARE, ControlFailure
 from leveret.cli.ctl_changes import ask
+from leveret.cli.ctl_client import connect
 from leveret.cli.ctl_command import Command
 from leveret.cli.ctl_options import Options, UsageError
 from leveret.cli.ctl_output import write
@@ -42,7 +43,7 @@ def access(command: Command, options: Options, words: list[str]) -> int:
     if command.name == "hash_password":
         write(banner)
         return show_hash(str(request["password"]), options)
-    with ControlClient(options.data_dir, options.timeout) as client:
+    with connect(options) as client:
         done = ask(client, request, banner).get("done")
     if not isinstance(done, dict):
         raise ControlFailure(SOFTWARE, "the broker's answer is not understood")

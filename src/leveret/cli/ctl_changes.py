@@ -1,4 +1,4 @@
-"""The commands of leveretctl that set and clear policies, limits and parameters, and those that show limits.
+"""The commands that set and clear policies, limits and parameters and switch tracing, and those that show limits.
 
 They end when the broker says that the change is in effect and on the disk.
 """
@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from leveret.cli.control_client import DATA_ERROR, SOFTWARE, UNAVAILABLE, ControlClient, ControlFailure
+from leveret.cli.control_client import DATA_ERROR, SOFTWARE, UNAVAILABLE, Client, ControlFailure
+from leveret.cli.ctl_client import connect
 from leveret.cli.ctl_command import Command
 from leveret.cli.ctl_options import Options
 from leveret.cli.ctl_output import write
@@ -22,7 +23,7 @@ REQUEST_KEYS: Final = {
 }  # where they differ from the words of the usage
 
 
-def ask(client: ControlClient, request: dict[str, object], banner: list[str], octets: bytes = b"") -> dict[str, object]:
+def ask(client: Client, request: dict[str, object], banner: list[str], octets: bytes = b"") -> dict[str, object]:
     """The broker's answer. The banner is printed if there is one, also one that refuses what is asked for."""
     try:
         answer = client.ask(request, octets)
@@ -45,12 +46,16 @@ def change(command: Command, options: Options, words: list[str]) -> int:
     if given.get("limit_type") == "all":
         banner = banner.replace('"{limit_type}" limit', "all limits")
     banner = banner.format(**given, vhost=options.vhost, priority=options.priority)
-    with ControlClient(options.data_dir, options.timeout) as client:
+    with connect(options) as client:
         done = ask(client, request, [banner] if options.banner else []).get("done")
     if not isinstance(done, dict):
         raise ControlFailure(SOFTWARE, "the broker's answer is not understood")
+    outcome = command.outcome.format(vhost=options.vhost)
     if options.formatter == "json":
-        write([json_text({"node": done.get("node"), "result": "ok"})])
+        said = {"value": outcome} if outcome else {}
+        write([json_text({"node": done.get("node"), "result": "ok", **said})])
+    elif outcome:
+        show_alone(outcome, options)
     return 0
 
 
@@ -61,7 +66,7 @@ def show_limits(command: Command, options: Options) -> int:
     banner = [line.format(vhost=options.vhost, user=options.user) for line in command.banner]
     if options.everywhere:
         banner = [f"Listing limits for all {owner}s ..."]
-    with ControlClient(options.data_dir, options.timeout) as client:
+    with connect(options) as client:
         request: dict[str, object] = {"command": command.name, "columns": [owner, "limits"]}
         rows = rows_of(ask(client, request, banner if options.banner else []))
         if options.everywhere:
@@ -76,7 +81,7 @@ def show_limits(command: Command, options: Options) -> int:
     return 0
 
 
-def show_vhost_limits(limits: str | None, client: ControlClient, options: Options) -> None:
+def show_vhost_limits(limits: str | None, client: Client, options: Options) -> None:
     """The limits of one virtual host, None if there is no such one; nothing if it has none."""
     if limits is None:
         raise ControlFailure(DATA_ERROR, f"Virtual host '{options.vhost}' does not exist", "")

@@ -26,6 +26,7 @@ class Command:
         formatters: tuple[str, ...] = FORMATTERS,
         words: tuple[str, ...] = (),
         most: int = 0,
+        outcome: str = "",
     ) -> None:
         self.name: Final = name
         self.description: Final = description
@@ -36,3 +37,4 @@ class Command:
         self.formatters: Final = formatters
         self.words: Final = words
         self.most: Final = max(most, len(words))
+        self.outcome: Final = outcome  # what it says when it is done, however quiet it is to be

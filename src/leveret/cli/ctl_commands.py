@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Final
 
 from leveret.cli.ctl_access_commands import ACCESS_COMMANDS, ACCESS_OPTIONS, ACCESS_WORDS
 from leveret.cli.ctl_command import ANY_NUMBER, Command
+from leveret.cli.ctl_node_commands import (
+    CHECKS,
+    FEATURE_COMMANDS,
+    NODE_COMMANDS,
+    NODE_OPTIONS,
+    NODE_WORDS,
+    OBJECT_COMMANDS,
+    QUESTIONS,
+    QUEUE_COMMANDS,
+    STOPPING,
+)
 from leveret.cli.formatters import FORMATTERS
 from leveret.management.columns import COLUMNS
 
@@ -15,6 +27,7 @@ GENERAL_OPTIONS: Final = (
     "-?, --help           displays command help",
     "    --version        displays the version",
     "    --data-dir       the broker's data folder (default: $LEVERET_DATA_DIR, else ./leveret-data)",
+    "    --url            the HTTP API of a broker elsewhere: http://user:password@host:15672 (default: $LEVERET_URL)",
     "-t, --timeout <n>    operation timeout in seconds (default: 60)",
     "-q, --quiet          suppress informational messages",
     "-s, --silent         suppress informational messages and table header row",
@@ -127,6 +140,24 @@ LIMIT_COMMANDS: Final = (
         ('Listing limits for user "{user}" ...',),
         "user_limits",
         ("global", "user", "no-table-headers"),
+    ),
+)
+TRACE_COMMANDS: Final = (
+    Command(
+        "trace_on",
+        "Begins to copy all messages of a virtual host to amq.rabbitmq.trace",
+        "[--vhost <vhost>]",
+        ('Starting tracing for vhost "{vhost}" ...',),
+        options=(),
+        outcome="Trace enabled for vhost {vhost}",
+    ),
+    Command(
+        "trace_off",
+        "Stops to copy the messages of a virtual host",
+        "[--vhost <vhost>]",
+        ('Stopping tracing for vhost "{vhost}" ...',),
+        options=(),
+        outcome="Trace disabled for vhost {vhost}",
     ),
 )
 OF_PARAMETER: Final = ("component_name", "name", "value")
@@ -289,6 +320,14 @@ COMMANDS: Final = {
         *PARAMETER_COMMANDS,
         *DEFINITIONS_COMMANDS,
         *ACCESS_COMMANDS,
+        *TRACE_COMMANDS,
+        *OBJECT_COMMANDS,
+        *NODE_COMMANDS,
+        *QUESTIONS,
+        *FEATURE_COMMANDS,
+        *STOPPING,
+        *CHECKS,
+        *QUEUE_COMMANDS,
     )
 }
 
@@ -304,6 +343,7 @@ WORDS: Final = {
     "position": "position in the queue, starts at 1",
     "limit_type": "must be max-connections or max-channels, or all",
     **ACCESS_WORDS,
+    **NODE_WORDS,
 }
 
 
@@ -317,31 +357,10 @@ def usage(command: Command | None, bold: bool) -> list[str]:
     return [heading("Usage", bold), "", GENERAL_USAGE if command is None else command.usage]
 
 
-def general_help() -> list[str]:
-    """What leveretctl can do."""
-    bold = sys.stdout.isatty()
-    return [
-        "",
-        *usage(None, bold),
-        "",
-        heading("Commands", bold),
-        "",
-        "   help                   Displays usage information for a command",
-        "   version                Displays the version",
-        *(f"   {command.name:<22} {command.description}" for command in COMMANDS.values()),
-        "",
-        heading("Options", bold),
-        "",
-        *(f"   {line}" for line in GENERAL_OPTIONS),
-        "",
-        "Use 'leveretctl help <command>' to learn more about a specific command",
-    ]
-
-
-def command_help(command: Command) -> list[str]:
+def command_help(command: Command, said: Callable[[str], str]) -> list[str]:
     """What a command does and takes."""
     bold = sys.stdout.isatty()
-    text = ["", *usage(command, bold), "", f"{command.description}.", ""]
+    text = ["", *map(said, usage(command, bold)), "", f"{command.description}.", ""]
     if command.listing and command.most > len(command.words):
         columns = ", ".join(sorted(COLUMNS[command.listing]))
         text += [heading("Arguments and Options", bold), "", "<column>", f"\tmust be one of {columns}", ""]
@@ -349,6 +368,7 @@ def command_help(command: Command) -> list[str]:
         text += [f"<{name}>", f"\t{WORDS[name]}", ""]
     for name, meaning in (
         *ACCESS_OPTIONS,
+        *NODE_OPTIONS,
         ("priority", "policy priority (default: 0)"),
         ("apply-to", "<all | queues | classic_queues | quorum_queues | streams | exchanges> (default: all)"),
         ("global", "lists the limits of all virtual hosts, or of all users"),

@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from leveret.cli.control_client import SOFTWARE, ControlClient, ControlFailure
+from leveret.cli.control_client import SOFTWARE, ControlFailure
 from leveret.cli.ctl_changes import ask
+from leveret.cli.ctl_client import connect
 from leveret.cli.ctl_command import Command
 from leveret.cli.ctl_options import Options, UsageError
 from leveret.cli.ctl_output import write
@@ -25,7 +26,7 @@ def export_definitions(command: Command, options: Options, file: str) -> int:
     if file != STANDARD_STREAM and not path.parent.is_dir():
         raise UsageError(f"Bad argument: Directory {path.parent} does not exist", command)
     banner = [command.banner[0].format(file=file)] if options.banner and file != STANDARD_STREAM else []
-    with ControlClient(options.data_dir, options.timeout) as client:
+    with connect(options) as client:
         answer = ask(client, {"command": command.name, "vhost": options.vhost_if_given}, banner)
     definitions = answer.get("definitions")
     if not isinstance(definitions, dict):
@@ -55,7 +56,7 @@ def import_definitions(command: Command, options: Options, words: list[str]) -> 
         "octets": len(octets),
         "skip_if_unchanged": options.skip_if_unchanged,
     }
-    with ControlClient(options.data_dir, options.timeout) as client:
+    with connect(options) as client:
         done = ask(client, request, [banner] if options.banner else [], octets).get("done")
     if not isinstance(done, dict):
         raise ControlFailure(SOFTWARE, "the broker's answer is not understood")

@@ -5,32 +5,36 @@ from __future__ import annotations
 import getopt
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from leveret.cli import DEFAULT_DATA_DIR
+from leveret.cli.control_client import USAGE
 from leveret.cli.ctl_command import Command
-from leveret.cli.ctl_commands import COMMANDS
 from leveret.cli.formatters import MACHINE_READABLE
 from leveret.cli.status_report import UNITS
 
 SHORT: Final = {
     "p": "vhost", "n": "node", "t": "timeout", "q": "quiet", "s": "silent", "l": "longnames", "?": "help",
-    "d": "description",
+    "d": "description", "e": "if-empty", "u": "if-unused", "P": "pid",
+    "m": "minimal", "v": "verbose",
 }  # fmt: skip
 WITH_VALUE: Final = (
     "vhost", "node", "timeout", "formatter", "data-dir", "unit", "priority", "apply-to", "user",
     "format",
-    "description", "tags", "default-queue-type",
+    "description", "tags", "default-queue-type", "limit", "per-connection-delay", "pid", "address", "url",
 )  # fmt: skip
 EVERYWHERE: Final = (
     "vhost", "node", "timeout", "quiet", "silent", "longnames", "help", "version", "formatter", "data-dir",
+    "url",
 )  # fmt: skip
 SOMEWHERE: Final = (
     "no-table-headers", "online", "offline", "local", "unit", "idempotent", "priority", "apply-to", "global", "user",
     "format", "skip-if-unchanged",
-    "description", "tags", "default-queue-type", "pre-hashed-password",
+    "description", "tags", "default-queue-type", "pre-hashed-password", "limit", "per-connection-delay",
+    "if-empty", "if-unused", "pid", "used", "address", "no-wait", "wait", "experimental", "all", "enabled", "minimal",
+    "verbose",
 )  # fmt: skip
 INTEGER: Final = re.compile(r"[+-]?[0-9]+", re.ASCII)
 DEFAULT_TIMEOUT: Final = 60
@@ -39,8 +43,9 @@ DEFAULT_TIMEOUT: Final = 60
 class UsageError(Exception):
     """Arguments that mean nothing; `command` is what they were for, if that much is known."""
 
-    def __init__(self, text: str, command: Command | None = None) -> None:
+    def __init__(self, text: str, command: Command | None = None, status: int = USAGE) -> None:
         super().__init__(text)
+        self.status: Final = status
         self.command: Final = command
 
 
@@ -68,6 +73,16 @@ class Options:
         self.tags: Final = given.get("tags")
         self.default_queue_type: Final = given.get("default-queue-type")
         self.pre_hashed: Final = "pre-hashed-password" in given
+        self.timeout_if_given: Final = self.timeout if "timeout" in given else None
+        self.if_empty: Final = "if-empty" in given
+        self.if_unused: Final = "if-unused" in given
+        self.used: Final = "used" in given
+        self.waits: Final = "no-wait" not in given
+        self.address: Final = given.get("address")
+        self.limit: Final = number(given, "limit", command)
+        self.pid: Final = number(given, "pid", command) if "pid" in given else None
+        self.minimal: Final = "minimal" in given
+        self.url: Final = given.get("url") or os.environ.get("LEVERET_URL")
         self.banner: Final = not self.quiet and self.formatter not in MACHINE_READABLE
         self.data_dir: Final = Path(given.get("data-dir") or os.environ.get("LEVERET_DATA_DIR") or DEFAULT_DATA_DIR)
 
@@ -96,7 +111,15 @@ def priority(given: dict[str, str], command: Command) -> int:
     return int(text)
 
 
-def split(arguments: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+def number(given: dict[str, str], name: str, command: Command) -> int:
+    """The number that an option is, 0 if it isn't given."""
+    text = given.get(name, "0")
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise UsageError(f"Invalid options for this command:\n--{name} : {text}", command)
+    return int(text)
+
+
+def split(arguments: Sequence[str], commands: Mapping[str, Command]) -> tuple[dict[str, str], list[str]]:
     """Options and the words among which they stood, in any order."""
     long = [f"{name}=" if name in WITH_VALUE else name for name in EVERYWHERE + SOMEWHERE]
     short = "".join(f"{letter}:" if name in WITH_VALUE else letter for letter, name in SHORT.items())
@@ -104,7 +127,7 @@ def split(arguments: Sequence[str]) -> tuple[dict[str, str], list[str]]:
         pairs, words = getopt.gnu_getopt(list(arguments), short, long)
     except getopt.GetoptError as error:
         dashes = "-" if len(error.opt) == 1 else "--"
-        command = next((COMMANDS[word] for word in arguments if word in COMMANDS), None)
+        command = next((commands[word] for word in arguments if word in commands), None)
         raise UsageError(f"Invalid options for this command:\n{dashes}{error.opt} : ", command) from None
     options = {flag[2:] if flag.startswith("--") else SHORT[flag[1]]: value for flag, value in pairs}
     return options, words

@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from leveret.cli.control_client import SOFTWARE, UNAVAILABLE, ControlClient, ControlFailure
-from leveret.cli.ctl_changes import ask
+from leveret.cli.control_client import SOFTWARE, UNAVAILABLE, ControlFailure
+from leveret.cli.ctl_changes import ask, rows_of
+from leveret.cli.ctl_client import connect, node_status
 from leveret.cli.ctl_command import Command
 from leveret.cli.ctl_options import Options, UsageError
 from leveret.cli.ctl_output import write
@@ -30,7 +31,7 @@ def show_message(command: Command, options: Options, words: list[str]) -> int:
         "command": command.name, "vhost": options.vhost, "queue": queue, "position": int(position),
     }  # fmt: skip
     banner = [line.format(queue=queue, position=position) for line in command.banner] if options.banner else []
-    with ControlClient(options.data_dir, options.timeout) as client:
+    with connect(options) as client:
         try:
             message = ask(client, request, banner).get("message")
         except ControlFailure as failure:
@@ -67,3 +68,22 @@ def in_text(field: list[Cell]) -> str:
 def readable(text: str) -> str:
     """A text as it is, or as an Erlang binary if it can't be shown on one line."""
     return text if text.isprintable() else binary(text)
+
+
+def quorum_status(command: Command, options: Options, words: list[str]) -> int:
+    """The one member that a quorum queue has here. Raises ControlFailure."""
+    queue = words[0]
+    columns = ["name", "type", "leader"]
+    with connect(options) as client:
+        request: dict[str, object] = {"command": "list_queues", "vhost": options.vhost, "columns": columns}
+        found = {row[0]: row for row in rows_of(client.ask(request))}
+        node = node_status(client).get("node_name")
+    if options.banner:
+        write([line.format(queue=queue, node=node) for line in command.banner])
+    if queue not in found:
+        raise ControlFailure(UNAVAILABLE, "not_found", "Error:\n")
+    if found[queue][1] != "quorum":
+        raise ControlFailure(UNAVAILABLE, "classic_queue_not_supported", "Error:\n")
+    rows: list[Row] = [[str(node), "leader", "voter"]]
+    write(lines(options.formatter, ["Node Name", "Raft State", "Membership"], rows, options.headers))
+    return 0

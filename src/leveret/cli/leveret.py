@@ -8,11 +8,19 @@ import asyncio
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from leveret import __version__
 from leveret.build import description
 from leveret.cli.serve_options import add_options, configuration_of
+
+# What leveretctl does under this and other names; it takes all the arguments behind them.
+CONTROL: Final = {
+    "ctl": "look at a running broker and change it, as rabbitmqctl does",
+    "diagnostics": "check a running broker, as rabbitmq-diagnostics does",
+    "queues": "look into queues, as rabbitmq-queues does",
+    "plugins": "say what is built in, as rabbitmq-plugins does",
+}
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -38,6 +46,8 @@ def parser() -> OneLineParser:
     check = commands.add_parser("check", help="verify the data folder of a stopped broker, and say what it holds")
     check.add_argument("data_dir", type=Path, metavar="DATA_DIR", help="the data folder; nothing in it is changed")
     check.add_argument("--json", action="store_true", help="print JSON on one line")
+    for name, meaning in CONTROL.items():
+        commands.add_parser(name, help=meaning, add_help=False)
     return result
 
 
@@ -65,7 +75,12 @@ def run_server(arguments: argparse.Namespace) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; gives the exit status."""
-    given = parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    if words and words[0] in CONTROL:
+        from leveret.cli.leveretctl import main as control
+
+        return control(words[1:], f"leveret {words[0]}")
+    given = parser().parse_args(words)
     if given.command == "check":
         from leveret.cli.check import run_check
 

@@ -14,23 +14,19 @@ from collections.abc import Sequence
 from typing import Final
 
 from leveret import __version__
-from leveret.cli.control_client import (
-    SOFTWARE,
-    TEMPORARY,
-    UNAVAILABLE,
-    USAGE,
-    ControlClient,
-    ControlFailure,
-)
+from leveret.cli.control_client import SOFTWARE, TEMPORARY, UNAVAILABLE, USAGE, ControlFailure
 from leveret.cli.ctl_access import access
 from leveret.cli.ctl_access_commands import ACCESS_COMMANDS
 from leveret.cli.ctl_changes import LIMITS, ask, change, rows_of, show_limits
+from leveret.cli.ctl_client import connect
 from leveret.cli.ctl_command import Command
-from leveret.cli.ctl_commands import COMMANDS, DEFINITIONS_COMMANDS, command_help, general_help, usage
+from leveret.cli.ctl_commands import DEFINITIONS_COMMANDS, GENERAL_OPTIONS, command_help, heading, usage
 from leveret.cli.ctl_definitions import export_definitions, import_definitions
+from leveret.cli.ctl_node_actions import ACTIONS
 from leveret.cli.ctl_options import SOMEWHERE, Options, UsageError, split
 from leveret.cli.ctl_output import write
 from leveret.cli.ctl_peek import show_message
+from leveret.cli.ctl_program import Program, program
 from leveret.cli.formatters import Row, json_text, lines
 from leveret.cli.status_report import status_report
 from leveret.management.columns import COLUMNS, DEFAULT_COLUMNS, unsupported
@@ -42,20 +38,20 @@ AT_ONCE: Final = ("permissions", "topic_permissions", "user_permissions", "user_
 NOTHING_AT_ONCE: Final = {"table": [""], "json": ["[]"]}
 
 
-def run(arguments: Sequence[str]) -> int:
+def run(arguments: Sequence[str], called: Program) -> int:
     """Do what the arguments say; gives the exit status. Raises UsageError, ControlFailure."""
-    given, words = split(arguments)
+    given, words = split(arguments, called.commands)
     if "version" in given or words[:1] == ["version"]:
         write([__version__])
         return 0
     if "help" in given or words[:1] == ["help"]:
-        return show_help([word for word in words if word != "help"])
+        return show_help([word for word in words if word != "help"], called)
     if not words:
-        write(general_help(), sys.stderr)
+        write(general_help(called), sys.stderr)
         return USAGE
-    command = COMMANDS.get(words[0])
+    command = called.commands.get(words[0])
     if command is None:
-        write(["", f"Command '{words[0]}' not found. ", *general_help()], sys.stderr)
+        write(["", f"Command '{words[0]}' not found. ", *general_help(called)], sys.stderr)
         return USAGE
     for name in given:
         if name in SOMEWHERE and name not in command.options:
@@ -63,6 +59,8 @@ def run(arguments: Sequence[str]) -> int:
     options = Options(given, command)
     try:
         check_count(command, len(words) - 1)
+        if command.name in ACTIONS:
+            return ACTIONS[command.name](command, options, words[1:])
         if command.listing in LIMITS:
             return show_limits(command, options)
         if command.listing:
@@ -79,7 +77,7 @@ def run(arguments: Sequence[str]) -> int:
             return show_status(options)
         if command.name == "peek":
             return show_message(command, options, words[1:])
-        return stop(options) if command.name == "stop" else change(command, options, words[1:])
+        return stop(options) if command.name in ("stop", "shutdown") else change(command, options, words[1:])
     except TimeoutError:
         raise ControlFailure(
             TEMPORARY,
@@ -96,16 +94,38 @@ def check_count(command: Command, words: int) -> None:
         raise UsageError("too many arguments.", command)
 
 
-def show_help(words: list[str]) -> int:
+def show_help(words: list[str], called: Program) -> int:
     """Help for a command, or for all."""
     if not words:
-        write(general_help())
+        write(general_help(called))
         return 0
-    if words[0] not in COMMANDS:
+    if words[0] not in called.commands:
         write(["Error:", "", f"Command '{words[0]}' not found."], sys.stderr)
         return USAGE
-    write(command_help(COMMANDS[words[0]]))
+    write(command_help(called.commands[words[0]], called.said))
     return 0
+
+
+def general_help(called: Program) -> list[str]:
+    """What the program can do."""
+    bold = sys.stdout.isatty()
+    text = [
+        "",
+        *usage(None, bold),
+        "",
+        heading("Commands", bold),
+        "",
+        "   help                   Displays usage information for a command",
+        "   version                Displays the version",
+        *(f"   {command.name:<22} {command.description}" for command in called.commands.values()),
+        "",
+        heading("Options", bold),
+        "",
+        *(f"   {line}" for line in GENERAL_OPTIONS),
+        "",
+        "Use 'leveretctl help <command>' to learn more about a specific command",
+    ]
+    return [called.said(line) for line in text]
 
 
 def show_listing(command: Command, options: Options, words: list[str]) -> int:
@@ -113,7 +133,7 @@ def show_listing(command: Command, options: Options, words: list[str]) -> int:
     given, columns = words[: len(command.words)], chosen_columns(command, words[len(command.words) :])
     user = given[0] if given else ""
     rows: list[Row] = []
-    with ControlClient(options.data_dir, options.timeout) as client:
+    with connect(options) as client:
         request: dict[str, object] = {"command": command.name, "vhost": options.vhost, "columns": columns}
         if given:
             request["user"] = user
@@ -146,7 +166,7 @@ def chosen_columns(command: Command, words: list[str]) -> list[str]:
 
 def show_status(options: Options) -> int:
     """The node's status, for people or as JSON."""
-    with ControlClient(options.data_dir, options.timeout) as client:
+    with connect(options) as client:
         status = client.ask({"command": "status"}).get("status")
     if not isinstance(status, dict):
         raise ControlFailure(SOFTWARE, "the broker's answer is not understood")
@@ -162,13 +182,14 @@ def show_status(options: Options) -> int:
 def stop(options: Options) -> int:
     """Stop the broker, and return when it has ended."""
     try:
-        with ControlClient(options.data_dir, options.timeout) as client:
+        with connect(options) as client:
             stopping = client.stop().get("stopping")
             node = stopping.get("node") if isinstance(stopping, dict) else None
             if not options.quiet:
                 write([f"Stopping and halting node {node} ..."])
                 sys.stdout.flush()
-            client.wait_for_end()
+            if options.waits:
+                client.wait_for_end()
     except ControlFailure as failure:
         if failure.status != UNAVAILABLE or not options.idempotent:
             raise
@@ -177,21 +198,25 @@ def stop(options: Options) -> int:
     return 0
 
 
-def report_usage_error(error: UsageError, arguments: Sequence[str]) -> None:
+def report_usage_error(error: UsageError, arguments: Sequence[str], called: Program) -> None:
     """Say what is wrong with the arguments, in rabbitmqctl's form."""
     given = ["Arguments given:", "\t" + " ".join(arguments), ""]
-    write([f"Error (argument validation): {error}", *given, *usage(error.command, sys.stderr.isatty())], sys.stderr)
+    write(
+        [f"Error (argument validation): {error}", *given, *map(called.said, usage(error.command, sys.stderr.isatty()))],
+        sys.stderr,
+    )
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; gives the exit status."""
+def main(arguments: Sequence[str] | None = None, name: str | None = None) -> int:
+    """Run the command, by the name that it is called by; gives the exit status."""
+    called = program(sys.argv[0] if name is None else name)
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         try:
-            return run(arguments)
+            return run(arguments, called)
         except UsageError as error:
-            report_usage_error(error, arguments)
-            return USAGE
+            report_usage_error(error, arguments, called)
+            return error.status
         except ControlFailure as failure:
             write([f"{failure.before}{failure}"], sys.stderr)
             return failure.status

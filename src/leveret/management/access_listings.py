@@ -62,7 +62,7 @@ USERS: Final[dict[str, Callable[[User, Broker], Value]]] = {
 
 VHOSTS: Final[dict[str, Callable[[VirtualHost, Broker], Value]]] = {
     "name": lambda vhost, broker: vhost.name,
-    "tracing": lambda vhost, broker: False,
+    "tracing": lambda vhost, broker: vhost.firehose.on,
     "description": lambda vhost, broker: vhost.description,
     "tags": lambda vhost, broker: vhost.tags,
     "default_queue_type": lambda vhost, broker: vhost.default_queue_type or "undefined",

@@ -6,8 +6,7 @@ is a matter of attributes and counts: none walks through a queue's messages. Non
 Rows are made as they are asked for. Whoever lists a large broker may stop between two rows and let it work: each
 collection is copied when it is reached, and what was deleted meanwhile is left out.
 
-RabbitMQ's process identifiers become `<node.started.object.number>`: those of one thing are equal (a queue's owner_pid
-and its connection's pid), and more can't be read from them.
+RabbitMQ's process identifiers become those of `broker.process_ids`.
 """
 
 from __future__ import annotations
@@ -24,12 +23,14 @@ from leveret.broker.channel import Channel
 from leveret.broker.connection import Connection
 from leveret.broker.connection_state import EXPECT_HEADER, STATE_NAMES
 from leveret.broker.consumer import Consumer
+from leveret.broker.encryption import Certificate, Encryption
 from leveret.broker.exchange.base import Exchange
 from leveret.broker.limits import Usage
 from leveret.broker.message import Message
 from leveret.broker.permissions import Permission, TopicPermission
 from leveret.broker.policy import Policy, definition_of
 from leveret.broker.policy_definition import effective_definition
+from leveret.broker.process_ids import channel_pid, pid
 from leveret.broker.queue import Queue
 from leveret.broker.users import User
 from leveret.broker.vhost import VirtualHost
@@ -149,16 +150,6 @@ def user_limits(broker: Broker, _vhost: str) -> Iterator[tuple[str, Usage]]:
 # what several columns have in common
 
 
-def pid(broker: Broker, item: object, number: int = 0) -> str:
-    """The identifier of an item for as long as it lives; `number` tells apart what belongs to the same item."""
-    return f"<{broker.node}.{int(broker.started_at)}.{id(item) >> 4}.{number}>"
-
-
-def channel_pid(broker: Broker, channel: Channel) -> str:
-    """The identifier of a channel: its connection's, with its number."""
-    return pid(broker, channel.connection, int(channel.number))
-
-
 def queue_type(queue: Queue) -> str:
     """What the queue was declared to be, in RabbitMQ's words."""
     return effective_type(queue.arguments.get("x-queue-type"))
@@ -237,6 +228,16 @@ def activity(consumer: Consumer) -> str:
     if not queue.settings.single_active_consumer:
         return "up"
     return "single_active" if queue.active_consumer is consumer else "waiting"
+
+
+def of_tls(read: Callable[[Encryption], str | None]) -> Callable[[Connection, Broker], Value]:
+    """A column about the TLS of a connection."""
+    return lambda connection, broker: None if connection.encryption is None else read(connection.encryption)
+
+
+def of_certificate(read: Callable[[Certificate], str]) -> Callable[[Connection, Broker], Value]:
+    """A column about the certificate that a client has shown."""
+    return of_tls(lambda tls: None if tls.certificate is None else read(tls.certificate))
 
 
 def host_and_port(address: str) -> tuple[str, int | None]:
@@ -334,14 +335,14 @@ CONNECTIONS: Final[dict[str, Callable[[Connection, Broker], Value]]] = {
     "host": lambda connection, broker: host_and_port(connection.local)[0],
     "peer_port": lambda connection, broker: host_and_port(connection.peer)[1],
     "peer_host": lambda connection, broker: host_and_port(connection.peer)[0],
-    "ssl": lambda connection, broker: False,
-    "ssl_protocol": nothing,
-    "ssl_key_exchange": nothing,
-    "ssl_cipher": nothing,
-    "ssl_hash": nothing,
-    "peer_cert_subject": nothing,
-    "peer_cert_issuer": nothing,
-    "peer_cert_validity": nothing,
+    "ssl": lambda connection, broker: connection.encryption is not None,
+    "ssl_protocol": of_tls(lambda tls: tls.protocol),
+    "ssl_key_exchange": of_tls(lambda tls: tls.key_exchange),
+    "ssl_cipher": of_tls(lambda tls: tls.cipher),
+    "ssl_hash": of_tls(lambda tls: tls.mac),
+    "peer_cert_subject": of_certificate(lambda shown: shown.subject),
+    "peer_cert_issuer": of_certificate(lambda shown: shown.issuer),
+    "peer_cert_validity": of_certificate(lambda shown: shown.validity),
     "state": lambda connection, broker: STATE_NAMES[connection.state],
     "channels": lambda connection, broker: len(connection.channels),
     "protocol": lambda connection, broker: None if connection.state == EXPECT_HEADER else PROTOCOL,

@@ -21,7 +21,18 @@ class Node:
     begin_tick: Callable[[], None]  # has to be called before anything in the broker is changed
     data_dir: Path | None
     listeners: Sequence[str]
-    memory_limit: int
-    disk_free_limit: int
+    limits: Callable[[], tuple[int, int]]  # of memory in use, and of free disk
     rates: Rates
     files: Callable[[], tuple[Sequence[str], Sequence[str]]]  # of the configuration, and of the log
+    metrics_path: str = "/metrics"
+    metrics_per_object: bool = False
+
+    @property
+    def memory_limit(self) -> int:
+        """How much memory may be in use."""
+        return self.limits()[0]
+
+    @property
+    def disk_free_limit(self) -> int:
+        """How much has to be free for the data folder."""
+        return self.limits()[1]

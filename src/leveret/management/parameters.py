@@ -114,8 +114,7 @@ def set_vhost_limits(broker: Broker, vhost: VirtualHost, limits: dict[str, int])
     """These limits instead of those there were; False if they are the same."""
     if limits == vhost.usage.limits:
         return False
-    vhost.usage.limits = limits
-    broker.store.vhost_limits_set(vhost.name, limits)
+    broker.set_vhost_limits(vhost, limits)
     return True
 
 

@@ -18,7 +18,14 @@ from leveret.broker.alarms import NAMES
 from leveret.broker.broker import PRODUCT_VERSION, Broker
 from leveret.build import description
 
-PURPOSES: Final = {"amqp": "AMQP 0-9-1", "http": "HTTP API"}
+PROTOCOLS: Final = {  # RabbitMQ's name and a description, by the scheme of a listener's URL
+    "amqp": ("amqp", "AMQP 0-9-1"),
+    "amqps": ("amqp/ssl", "AMQP 0-9-1 over TLS"),
+    "http": ("http", "HTTP API"),
+    "https": ("https", "HTTP API over TLS"),
+    "http+prometheus": ("http/prometheus", "Prometheus exporter API over HTTP"),
+    "https+prometheus": ("https/prometheus", "Prometheus exporter API over TLS"),
+}
 PROC: Final = Path("/proc/self")
 
 
@@ -98,12 +105,13 @@ def disk_free(folder: Path) -> int | None:
 def listener(url: str, node: str) -> dict[str, object]:
     """A listener in RabbitMQ's terms; one on a Unix socket has its path as interface and port 0."""
     scheme, _, place = url.partition("://")
-    protocol, _, unix = scheme.partition("+")
-    host, _, port = (place, "", "0") if unix else place.rpartition(":")
+    name = scheme.removesuffix("+unix")
+    protocol, purpose = PROTOCOLS[name]
+    host, _, port = (place, "", "0") if name != scheme else place.rpartition(":")
     return {
         "interface": host.strip("[]"),
         "node": node,
         "port": int(port),
         "protocol": protocol,
-        "purpose": PURPOSES[protocol],
+        "purpose": purpose,
     }

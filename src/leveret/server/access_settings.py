@@ -10,8 +10,6 @@ from leveret.server import setting_kinds as kinds
 from leveret.server.setting_kinds import UserSetting
 from leveret.server.setting_table import setting
 
-TLS: Final = "TLS"
-EXTERNAL: Final = "EXTERNAL login"
 ALL: Final = ".*"
 
 
@@ -24,28 +22,33 @@ class TlsSettings:
         (),
         "addresses to listen on for TLS",
         key="tls.bind",
+        flag=True,
         rabbitmq="listeners.ssl listeners.ssl.$listener",
-        planned=TLS,
     )
-    tls_port: int = setting(kinds.PORT, 5671, "TCP port for TLS", key="tls.port", planned=TLS)
+    tls_port: int = setting(kinds.PORT, 5671, "TCP port for TLS", key="tls.port", flag=True)
     tls_cacertfile: Path | None = setting(
         kinds.PATH,
         None,
         "PEM file of the authorities that certify clients",
         key="tls.cacertfile",
+        flag=True,
         rabbitmq="ssl_options.cacertfile",
-        planned=TLS,
     )
     tls_certfile: Path | None = setting(
         kinds.PATH,
         None,
         "PEM file of the broker's certificate",
         key="tls.certfile",
+        flag=True,
         rabbitmq="ssl_options.certfile",
-        planned=TLS,
     )
     tls_keyfile: Path | None = setting(
-        kinds.PATH, None, "PEM file of its key", key="tls.keyfile", rabbitmq="ssl_options.keyfile", planned=TLS
+        kinds.PATH,
+        None,
+        "PEM file of its key",
+        key="tls.keyfile",
+        flag=True,
+        rabbitmq="ssl_options.keyfile",
     )
     tls_password: str | None = setting(
         kinds.TEXT,
@@ -54,80 +57,86 @@ class TlsSettings:
         key="tls.password",
         rabbitmq="ssl_options.password",
         secret=True,
-        planned=TLS,
     )
     tls_verify: str = setting(
         kinds.one_of("verify_none", "verify_peer"),
         "verify_none",
         "whether a client's certificate is verified",
         key="tls.verify",
+        flag=True,
         rabbitmq="ssl_options.verify",
-        planned=TLS,
     )
     tls_fail_if_no_peer_cert: bool = setting(
         kinds.BOOLEAN,
         False,
         "refuse clients without a certificate",
         key="tls.fail_if_no_peer_cert",
+        flag=True,
         rabbitmq="ssl_options.fail_if_no_peer_cert",
-        planned=TLS,
     )
     tls_depth: int = setting(
         kinds.COUNT,
         10,
-        "how many authorities a certificate may have above it",
+        "how many authorities may stand between a client's certificate and the root",
         key="tls.depth",
+        flag=True,
         rabbitmq="ssl_options.depth",
-        planned=TLS,
     )
     tls_versions: tuple[str, ...] = setting(
         kinds.TLS_VERSIONS,
         ("tlsv1.3", "tlsv1.2"),
         "versions that are spoken",
         key="tls.versions",
+        flag=True,
         rabbitmq="ssl_options.versions.$name",
-        planned=TLS,
     )
     tls_ciphers: tuple[str, ...] = setting(
         kinds.TEXTS,
         (),
-        "cipher suites, by OpenSSL's names",
+        "ciphers of TLS 1.2, by OpenSSL's names",
         key="tls.ciphers",
+        flag=True,
         rabbitmq="ssl_options.ciphers.$name",
         unset="OpenSSL's",
-        planned=TLS,
+    )
+    tls_sni: tuple[str, ...] = setting(
+        kinds.NAMED_CERTIFICATES,
+        (),
+        "certificates for clients that call the broker by a name, *. for any one label",
+        key="tls.sni",
+        flag=True,
     )
     tls_cert_login_from: str = setting(
         kinds.one_of("common_name", "distinguished_name", "subject_alternative_name", "subject_alt_name"),
         "distinguished_name",
         "what in a certificate is the name of the user",
         key="tls.cert_login_from",
+        flag=True,
         rabbitmq="ssl_cert_login_from",
-        planned=TLS,
     )
     tls_cert_login_san_type: str = setting(
         kinds.one_of("dns", "ip", "email", "uri", "other_name"),
         "dns",
         "which kind of its other names, if it is one of these",
         key="tls.cert_login_san_type",
+        flag=True,
         rabbitmq="ssl_cert_login_san_type",
-        planned=TLS,
     )
     tls_cert_login_san_index: int = setting(
         kinds.COUNT,
         0,
         "which of those, from 0",
         key="tls.cert_login_san_index",
+        flag=True,
         rabbitmq="ssl_cert_login_san_index",
-        planned=TLS,
     )
     tls_handshake_timeout: int = setting(
         kinds.MILLISECONDS,
         5000,
         "milliseconds that the handshake of TLS may take",
         key="tls.handshake_timeout",
+        flag=True,
         rabbitmq="ssl_handshake_timeout",
-        planned=TLS,
     )
 
 
@@ -197,9 +206,9 @@ class AccessSettings:
     auth_mechanisms: tuple[str, ...] = setting(
         kinds.TEXTS,
         ("PLAIN", "AMQPLAIN"),
-        "SASL mechanisms that are offered",
+        "SASL mechanisms that are offered: PLAIN, AMQPLAIN, and EXTERNAL, which is the login by certificate",
         rabbitmq="auth_mechanisms.$name",
-        planned=EXTERNAL,
+        flag=True,
     )
     default_queue_type: str | None = setting(
         kinds.one_of("classic", "quorum"),

@@ -48,15 +48,20 @@ class ResidentMemory:
 
 
 class AlarmWatch:
-    """Raises and clears the alarms of one broker. Limits are octets; without a data folder no disk is watched."""
+    """Raises and clears the alarms of one broker. Limits are octets, and may be changed; without a data folder no disk
+    is watched."""
 
     def __init__(self, tick: Tick, memory_limit: int, data_dir: Path | None, disk_free_limit: int) -> None:
         self._tick: Final = tick
-        self._memory_limit: Final = memory_limit
+        self.memory_limit = memory_limit
         self._data_dir: Final = data_dir
-        self._disk_free_limit: Final = disk_free_limit
+        self.disk_free_limit = disk_free_limit
         self._memory: ResidentMemory | None = None
         self._next: asyncio.TimerHandle | None = None
+
+    def limits(self) -> tuple[int, int]:
+        """How much memory may be in use, and how much of the disk has to be free."""
+        return self.memory_limit, self.disk_free_limit
 
     def start(self) -> None:
         """Check now, and once a second until `stop`."""
@@ -90,21 +95,21 @@ class AlarmWatch:
 
     def _check_memory(self, memory: ResidentMemory) -> None:
         on = MEMORY in self._tick.broker.alarms.active
-        limit = self._memory_limit * 9 // 10 if on else self._memory_limit
+        limit = self.memory_limit * 9 // 10 if on else self.memory_limit
         used = memory.read()
         if used > limit:
             return_free_memory()
             used = memory.read()
         if (used > limit) != on:
-            self._set(MEMORY, not on, f"{shown(used)} in use, --memory-limit is {shown(self._memory_limit)}")
+            self._set(MEMORY, not on, f"{shown(used)} in use, --memory-limit is {shown(self.memory_limit)}")
 
     def _check_disk(self, folder: Path) -> None:
         on = DISK in self._tick.broker.alarms.active
-        limit = self._disk_free_limit * 11 // 10 if on else self._disk_free_limit
+        limit = self.disk_free_limit * 11 // 10 if on else self.disk_free_limit
         try:
             found = os.statvfs(folder)
             free = found.f_bavail * found.f_frsize
-            situation = f"{shown(free)} free for {folder}, --disk-free-limit is {shown(self._disk_free_limit)}"
+            situation = f"{shown(free)} free for {folder}, --disk-free-limit is {shown(self.disk_free_limit)}"
         except OSError as error:
             free = -1
             situation = f"cannot tell how much is free for {folder}: {error.strerror}"

@@ -37,13 +37,13 @@ class Client:
         self._writing = False
         self._lingering = False
         self._deadline: asyncio.TimerHandle | None = None
-        self._closed = False
+        self.closed = False
         self._start_reading()
 
     def _start_reading(self) -> None:
         connection = self.connection
         held = self._paused or connection.blocked or connection.overfull or connection.waiting
-        if not (self._reading or self._closed or held):
+        if not (self._reading or self.closed or held):
             self._reading = True
             self.tick.loop.add_reader(self.descriptor, self.readable)
 
@@ -63,12 +63,16 @@ class Client:
         if not data:
             self.hang_up()
         elif not self._lingering:
-            self.tick.begin()
-            self.connection.feed(data)
-            if self.connection.blocked or self.connection.overfull or self.connection.waiting:
-                self._stop_reading()
-            elif self.connection.outran_consumers or self.tick.backed_up:
-                self._pause()
+            self.take(data)
+
+    def take(self, data: bytes) -> None:
+        """Take what the client sent."""
+        self.tick.begin()
+        self.connection.feed(data)
+        if self.connection.blocked or self.connection.overfull or self.connection.waiting:
+            self._stop_reading()
+        elif self.connection.outran_consumers or self.tick.backed_up:
+            self._pause()
 
     def _pause(self) -> None:
         """Leave the client unread for a moment: it publishes faster than consumers or the disk take it."""
@@ -89,15 +93,10 @@ class Client:
     def flush(self) -> None:
         """Send the connection's output, as far as the socket takes it."""
         connection = self.connection
-        if self._closed or connection.holds:
+        if self.closed or connection.holds:
             return
         if not self.unsent:
-            pieces = connection.take_output()
-            if len(pieces) == 1:
-                self._send_one(pieces[0])
-            else:
-                self.unsent.extend([memoryview(piece) for piece in pieces if piece])
-                self._send_unsent()
+            self._send_output(connection.take_output())
         if self.unsent:
             self._wait_for_room()
         elif connection.state == CLOSED:
@@ -105,6 +104,13 @@ class Client:
         else:
             connection.drained()
             self._start_reading()  # it may have been blocked or overfull
+
+    def _send_output(self, pieces: list[bytes]) -> None:
+        if len(pieces) == 1:
+            self._send_one(pieces[0])
+        else:
+            self.unsent.extend([memoryview(piece) for piece in pieces if piece])
+            self._send_unsent()
 
     def _send_one(self, data: bytes) -> None:
         try:
@@ -150,7 +156,7 @@ class Client:
     def writable(self) -> None:
         """The socket has room again."""
         self._send_unsent()
-        if self.unsent or self._closed:
+        if self.unsent or self.closed:
             return
         self._writing = False
         self.tick.loop.remove_writer(self.descriptor)
@@ -183,9 +189,9 @@ class Client:
 
     def close(self) -> None:
         """Close the socket."""
-        if self._closed:
+        if self.closed:
             return
-        self._closed = True
+        self.closed = True
         if self._deadline is not None:
             self._deadline.cancel()
         self._stop_reading()

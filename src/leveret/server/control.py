@@ -6,7 +6,8 @@ moment it is there, and where the system tells who is at the other end (Linux), 
 A request is one line with a JSON object: `{"command": "list_queues", "vhost": "/", "columns": ["name"]}`. The answer is
 one line too: `{"columns": [...], "rows": [[...], ...]}`, `{"status": {...}}`, `{"message": [[key, type, value], ...]}`
 of a queue that is peeked at, `{"stopping": {...}}`, `{"done": {...}}` of a change
-(`control_changes`, `control_parameters`), `{"definitions": {...}}` (`control_definitions`), or
+(`control_changes`, `control_parameters`) or of what else was done (`control_operations`, `control_node`),
+`{"definitions": {...}}` (`control_definitions`), or
 `{"error": {"kind": "...", "text": "..."}}`. A field table stands in a row as RabbitMQ's tools show it in JSON:
 `[[key, type, value], ...]`, and the definition of policies as `[[key, value], ...]`.
 
@@ -29,7 +30,7 @@ import os
 import socket
 import stat
 import struct
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from decimal import Decimal
 from math import isfinite
 from pathlib import Path
@@ -46,6 +47,7 @@ from leveret.management.status import node_status
 from leveret.server.control_access import authenticate
 from leveret.server.control_changes import SLICE, Changes
 from leveret.server.control_definitions import export_definitions, import_definitions, octets_behind
+from leveret.server.control_operations import Operation, Operations
 from leveret.server.control_parameters import ParameterChanges
 from leveret.server.control_request import BadRequest, ChangeRefused, no_such_user, no_such_vhost, text_of
 
@@ -82,6 +84,7 @@ class ControlServer:
         listeners: Sequence[str] = (),
         begin_tick: Callable[[], None] = lambda: None,
         files: Callable[[], tuple[Sequence[str], Sequence[str]]] = lambda: ((), ()),
+        node_operations: Mapping[str, Operation] | None = None,
     ) -> None:
         self.broker: Final = broker
         self.data_dir: Final = data_dir.absolute()
@@ -89,6 +92,7 @@ class ControlServer:
         self._files: Final = files
         self._on_stop: Final = on_stop
         self._changes: Final = Changes(broker, begin_tick, ParameterChanges(broker).commands)
+        self._operations: Final = Operations(broker, begin_tick, node_operations or {})
         self._begin_tick: Final = begin_tick
         self._tasks: Final[set[asyncio.Task[None]]] = set()
         self._stoppers: Final[list[socket.socket]] = []  # open to the end of the process, which is what they wait for
@@ -256,6 +260,9 @@ class ControlServer:
         elif self._changes.has(command):
             await self._changes.make(command, request)
             await send(sock, {"done": {"node": self.broker.node}})
+        elif self._operations.has(command):
+            done = await self._operations.do(command, request)
+            await send(sock, {"done": {"node": self.broker.node, **done}})
         else:
             raise BadRequest(f"unknown command {command[:64]!r}")
 

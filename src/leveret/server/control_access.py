@@ -15,13 +15,20 @@ from leveret.broker.passwords import SHA256, InvalidHash
 from leveret.broker.pattern import InvalidPattern
 from leveret.broker.users import NoSuchUser, User, UserExists
 from leveret.broker.vhost import InvalidQueueType
-from leveret.server.control_request import REFUSED, BadRequest, ChangeRefused, no_such_user, no_such_vhost, text_of
+from leveret.server.control_request import (
+    REFUSED,
+    USAGE,
+    BadRequest,
+    ChangeRefused,
+    no_such_user,
+    no_such_vhost,
+    text_of,
+)
 
 # How leveretctl shows an error: with which exit status, and what before it.
 NO_USER: Final = "user"
 EXISTS: Final = "exists"
 DATA: Final = "data"
-USAGE: Final = "usage"
 
 Request = Mapping[str, object]
 

@@ -1,4 +1,4 @@
-"""The requests of the control socket that change something: policies and limits, and what `control_access` has.
+"""The requests of the control socket that change something: policies, limits, tracing, and what `control_access` has.
 
 A change is answered when it is in effect everywhere and on the disk. It is made in a tick, like all work of the
 broker; policies are applied in slices of a few milliseconds, between which the broker works.
@@ -13,6 +13,7 @@ from typing import Final
 
 from leveret.broker.broker import Broker
 from leveret.broker.erlang_terms import printed
+from leveret.broker.events import CLI_USER
 from leveret.broker.limits import OF_USERS, OF_VHOSTS, InvalidLimits, valid_limits
 from leveret.broker.policy import InvalidPolicy, make_policy
 from leveret.broker.users import User
@@ -45,6 +46,8 @@ class Changes:
             "clear_vhost_limits": self._clear_vhost_limits,
             "set_user_limits": self._set_user_limits,
             "clear_user_limits": self._clear_user_limits,
+            "trace_on": self._trace,
+            "trace_off": self._trace,
             **AccessChanges(broker).commands,
             **others,
         }
@@ -57,6 +60,7 @@ class Changes:
         """Make a change; it is in effect and on the disk when this returns. Raises ChangeRefused, BadRequest."""
         loop = asyncio.get_running_loop()
         self._begin_tick()
+        self._broker.events.act_as(CLI_USER)
         vhost = self._commands[command](request)
         committed = asyncio.Event()
         self._broker.store.when_committed(committed.set)
@@ -108,17 +112,13 @@ class Changes:
             limits = valid_limits(definition, OF_VHOSTS, "limits")
         except InvalidLimits as error:
             raise validation_failed(str(error)) from None
-        self._set_limits(self._vhost(request), limits)
+        self._broker.set_vhost_limits(self._vhost(request), limits)
 
     def _clear_vhost_limits(self, request: Mapping[str, object]) -> None:
         vhost = self._broker.vhosts.get(text_of(request, "vhost"))
         if vhost is None or not vhost.usage.limits:
             raise ChangeRefused("Parameter does not exist")
-        self._set_limits(vhost, {})
-
-    def _set_limits(self, vhost: VirtualHost, limits: dict[str, int]) -> None:
-        vhost.usage.limits = limits
-        self._broker.store.vhost_limits_set(vhost.name, limits)
+        self._broker.set_vhost_limits(vhost, {})
 
     def _set_user_limits(self, request: Mapping[str, object]) -> None:
         """Unlike those of a virtual host, the limits that are not named stay as they are."""
@@ -144,6 +144,11 @@ class Changes:
         if user is None:
             raise ChangeRefused(no_such_user(name))
         return user
+
+    # tracing
+
+    def _trace(self, request: Mapping[str, object]) -> None:
+        self._vhost(request).firehose.switch(request.get("command") == "trace_on")
 
 
 def decoded(text: str) -> dict[str, object]:

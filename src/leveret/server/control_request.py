@@ -7,6 +7,7 @@ from typing import Final
 
 REFUSED: Final = "refused"  # what was asked for is not valid, or not there
 NO_VHOST: Final = "vhost"
+USAGE: Final = "usage"
 
 
 class ChangeRefused(Exception):

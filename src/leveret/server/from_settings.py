@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from dataclasses import fields
+from typing import Final
 
 from leveret.broker.defaults import Defaults, DefaultUser
 from leveret.broker.limits import NodeLimits
+from leveret.broker.mechanisms import KNOWN_MECHANISMS
 from leveret.server.alarms import DEFAULT_DISK_FREE_LIMIT
 from leveret.server.limit_settings import LimitSettings
 from leveret.server.limits import octets_of
 from leveret.server.listener import SocketOptions
 from leveret.server.setting_kinds import split_address
 from leveret.server.settings import Settings
+
+log: Final = logging.getLogger("leveret")
 
 LOOPBACK: tuple[str, ...] = ("127.0.0.1",)
 
@@ -65,8 +70,24 @@ def socket_options(settings: Settings) -> SocketOptions:
     )
 
 
+def mechanisms(settings: Settings) -> tuple[str, ...]:
+    """The SASL mechanisms by which clients may log in. Others that RabbitMQ has are warned of."""
+    unknown = [each for each in settings.auth_mechanisms if each not in KNOWN_MECHANISMS]
+    if unknown:
+        log.warning("auth_mechanisms: not offered, since there is no such mechanism here: %s", ", ".join(unknown))
+    return tuple(each for each in settings.auth_mechanisms if each in KNOWN_MECHANISMS)
+
+
 def management_hosts(settings: Settings) -> tuple[str, ...]:
     """Where the HTTP API is: if nothing else is said, on the hosts where AMQP is."""
-    if settings.management_bind:
-        return settings.management_bind
+    return settings.management_bind or hosts_of_amqp(settings)
+
+
+def metrics_hosts(settings: Settings) -> tuple[str, ...]:
+    """Where the metrics are: if nothing else is said, on the hosts where AMQP is."""
+    return settings.prometheus_bind or hosts_of_amqp(settings)
+
+
+def hosts_of_amqp(settings: Settings) -> tuple[str, ...]:
+    """The hosts of the AMQP listeners; loopback, if there is only a Unix socket."""
     return tuple(dict.fromkeys(split_address(address)[0] for address in settings.bind)) or LOOPBACK

@@ -1,4 +1,7 @@
-"""Listening sockets: TCP on any address family, and Unix sockets."""
+"""Listening sockets: TCP on any address family, and Unix sockets.
+
+Clients of a plain listener go to the tick at once; where TLS or the PROXY protocol comes first, through an `Entrance`.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,12 @@ import socket
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from leveret.server.tick import Tick
+
+if TYPE_CHECKING:
+    from leveret.server.arrival import Entrance
 
 log: Final = logging.getLogger("leveret.listener")
 
@@ -49,8 +55,13 @@ class Listener:
         url: str,
         unix_path: Path | None = None,
         options: SocketOptions = DEFAULT_OPTIONS,
+        entrance: Entrance | None = None,
+        ours: bool = True,
     ) -> None:
+        """`unix_path` is that of a Unix socket, which is removed at the end if it is `ours`."""
         self.options = options
+        self.entrance = entrance
+        self.ours = ours
         self.tick = tick
         self.sock = sock
         self.url = url
@@ -61,8 +72,8 @@ class Listener:
     def accept(self) -> None:
         """Take the clients that wait."""
         for _ in range(ACCEPTED_AT_ONCE):
-            if len(self.tick.clients) >= self.tick.most_clients:
-                self._pause(f"{len(self.tick.clients)} are open, which is as many as the open files limit allows")
+            if self.tick.is_full():
+                self._pause(f"{self.tick.most_clients} are open, which is as many as the open files limit allows")
                 return
             try:
                 sock, address = self.sock.accept()
@@ -93,14 +104,19 @@ class Listener:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, int(self.options.nodelay))
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, int(self.options.keepalive))
         local = sock.getsockname()
-        self.tick.add(sock, host_port(address), host_port(local), is_loopback(str(address[0])))
+        if self.entrance is not None:
+            self.entrance.admit(sock, address, local)
+        else:
+            self.tick.add(sock, host_port(address), host_port(local), is_loopback(str(address[0])))
 
     def close(self) -> None:
         """Stop listening."""
         if self.sock.fileno() >= 0:
             self.tick.loop.remove_reader(self.sock.fileno())
             self.sock.close()
-            if self.unix_path is not None:
+            if self.entrance is not None:
+                self.entrance.close()
+            if self.unix_path is not None and self.ours:
                 self.unix_path.unlink(missing_ok=True)
 
 
@@ -122,10 +138,31 @@ def url_of(address: tuple[object, ...], scheme: str = "amqp") -> str:
     return f"{scheme}://{host_port(address)}"
 
 
-async def listen_tcp(tick: Tick, host: str, port: int, options: SocketOptions = DEFAULT_OPTIONS) -> list[Listener]:
+def url_for_amqp(sock: socket.socket, entrance: Entrance | None) -> str:
+    """The URL of an AMQP listener's socket."""
+    return url_of(sock.getsockname(), "amqp" if entrance is None or entrance.tls is None else "amqps")
+
+
+async def listen_tcp(
+    tick: Tick,
+    host: str,
+    port: int,
+    options: SocketOptions = DEFAULT_OPTIONS,
+    entrance: Entrance | None = None,
+) -> list[Listener]:
     """Listen for AMQP clients as `open_sockets` says. Raises CannotListen."""
     sockets = await open_sockets(host, port, options)
-    return [Listener(tick, sock, url_of(sock.getsockname()), options=options) for sock in sockets]
+    return [Listener(tick, sock, url_for_amqp(sock, entrance), None, options, entrance) for sock in sockets]
+
+
+def adopt(tick: Tick, sock: socket.socket, options: SocketOptions, entrance: Entrance | None) -> Listener:
+    """Take the clients of a socket that somebody else has opened. Raises CannotListen."""
+    if sock.type != socket.SOCK_STREAM or not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        raise CannotListen(f"cannot listen on file descriptor {sock.fileno()}: it is no listening socket")
+    if sock.family == socket.AF_UNIX:
+        path = os.fsdecode(sock.getsockname()).replace("\0", "@")  # that begins the name of one without a file
+        return Listener(tick, sock, f"amqp+unix://{path}", Path(path), ours=False)
+    return Listener(tick, sock, url_for_amqp(sock, entrance), None, options, entrance)
 
 
 async def open_sockets(host: str, port: int, options: SocketOptions = DEFAULT_OPTIONS) -> list[socket.socket]:

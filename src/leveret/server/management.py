@@ -1,7 +1,7 @@
-"""The HTTP API in the server: its sockets listen before the broker is ready, its code is loaded after that.
+"""HTTP in the server, for the API and the metrics: its sockets listen before `ready`, its code is loaded after that.
 
-Loading takes a tenth of a second, in which AMQP clients can be served already: it is done by a thread. Who asks the
-API meanwhile waits in the sockets' backlog.
+Loading takes a tenth of a second, in which AMQP clients can be served already: it is done by a thread. Who asks
+meanwhile waits in the sockets' backlog.
 """
 
 from __future__ import annotations
@@ -11,40 +11,77 @@ import gc
 import importlib
 import logging
 import socket
+import ssl
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
+from leveret.server.from_settings import management_hosts, metrics_hosts
 from leveret.server.listener import CannotListen, open_sockets, url_of
+from leveret.server.settings import Settings
+from leveret.server.tls import CannotUse, Certificates, TlsOptions
 
 if TYPE_CHECKING:
-    from leveret.management.http.serving import Serving
     from leveret.management.node import Node
+    from leveret.management.uvicorn_server import ServedApplication
 
 log: Final = logging.getLogger("leveret.management")
 
-SERVING: Final = "leveret.management.http.serving"
+API: Final = "leveret.management.http.serving"
+METRICS: Final = "leveret.management.metrics.serving"
+SCHEMES: Final = {API: ("http", "https"), METRICS: ("http+prometheus", "https+prometheus")}
+PURPOSE: Final = "the HTTP API"  # of the certificates, for people
 
 
-class ManagementListeners:
-    """The sockets of the HTTP API, none if there is to be no API."""
+class HttpListeners:
+    """The sockets of the HTTP API, or of the metrics, none if there is to be no such; some of them may have TLS.
 
-    def __init__(self, sockets: Sequence[socket.socket]) -> None:
-        self._sockets: Final = sockets
-        self.urls: Final = [url_of(sock.getsockname(), "http") for sock in sockets]
-        self._loading: asyncio.Task[Serving | None] | None = None
+    `module` is what serves them: API or METRICS.
+    """
+
+    def __init__(self, module: str) -> None:
+        self._module: Final = module
+        self._sockets: Final[list[socket.socket]] = []
+        self._encrypted: Final[list[socket.socket]] = []
+        self._certificates: Certificates | None = None
+        self._context: ssl.SSLContext | None = None
+        self._loading: asyncio.Task[ServedApplication | None] | None = None
+
+    async def open(self, hosts: Sequence[str], port: int | None) -> None:
+        """Listen on every address of these hosts, if there is a port. Raises CannotListen."""
+        if port is not None:
+            self._sockets.extend(await listen_http(hosts, port))
+
+    async def open_encrypted(self, hosts: Sequence[str], port: int, certificates: Certificates) -> None:
+        """As `open`, with TLS."""
+        self._certificates = certificates
+        self._context = certificates.lasting_context()
+        self._encrypted.extend(await listen_http(hosts, port))
+
+    def urls(self) -> list[str]:
+        """Where it is; what is plain comes first."""
+        return [
+            url_of(sock.getsockname(), scheme)
+            for scheme, sockets in zip(SCHEMES[self._module], (self._sockets, self._encrypted), strict=True)
+            for sock in sockets
+        ]
+
+    def reload(self, _: Settings) -> None:
+        """Read the certificates again."""
+        if self._certificates is not None:
+            self._certificates.reload()
 
     def serve(self, make_node: Callable[[], Node]) -> None:
         """Answer for the node that is made when the code is there, which is soon."""
-        if self._sockets:
+        if self._sockets or self._encrypted:
             self._loading = asyncio.get_running_loop().create_task(self._load(make_node))
 
-    async def _load(self, make_node: Callable[[], Node]) -> Serving | None:
+    async def _load(self, make_node: Callable[[], Node]) -> ServedApplication | None:
         try:
-            module = await asyncio.get_running_loop().run_in_executor(None, importlib.import_module, SERVING)
+            module = await asyncio.get_running_loop().run_in_executor(None, importlib.import_module, self._module)
         except ImportError as error:
-            log.error("cannot serve the HTTP API: %s", error)
+            log.error("cannot serve %s: %s", ", ".join(self.urls()), error)
             return None
-        serving: Serving = module.Serving(make_node(), self._sockets)
+        serving: ServedApplication = module.Serving(make_node(), self._sockets, self._encrypted, self._context)
         gc.freeze()  # the code stays: no need to look at it again and again
         return serving
 
@@ -53,11 +90,43 @@ class ManagementListeners:
         serving = None if self._loading is None else await self._loading
         if serving is not None:
             await serving.close()
-        for sock in self._sockets:
+        for sock in self._sockets + self._encrypted:
             sock.close()
 
 
-async def listen_http(hosts: Sequence[str], port: int) -> ManagementListeners:
+async def open_http(management: HttpListeners, metrics: HttpListeners, settings: Settings) -> None:
+    """Listen where the settings say so. Raises CannotListen, and then listens nowhere."""
+    try:
+        await management.open(management_hosts(settings), settings.management_port)
+        if settings.management_tls_port is not None:
+            hosts = settings.management_tls_bind or management_hosts(settings)
+            await management.open_encrypted(hosts, settings.management_tls_port, certificates_of(settings))
+        await metrics.open(metrics_hosts(settings), settings.prometheus_port)
+    except CannotListen:
+        await asyncio.gather(management.close(), metrics.close())
+        raise
+
+
+def certificates_of(settings: Settings) -> Certificates:
+    """The TLS of the HTTP API. Raises CannotListen."""
+    options = TlsOptions(
+        certfile=settings.management_tls_certfile,
+        keyfile=settings.management_tls_keyfile,
+        cacertfile=settings.management_tls_cacertfile,
+        password=settings.management_tls_password,
+        verify=settings.management_tls_verify,
+        fail_if_no_peer_cert=settings.management_tls_fail_if_no_peer_cert,
+        depth=settings.tls_depth,
+        versions=settings.tls_versions,
+        ciphers=settings.tls_ciphers,
+    )
+    try:
+        return Certificates(options, PURPOSE)
+    except CannotUse as error:
+        raise CannotListen(f"cannot listen for the HTTP API with TLS: {error}") from None
+
+
+async def listen_http(hosts: Sequence[str], port: int) -> list[socket.socket]:
     """Listen on every address of these hosts, all on the same port; port 0 takes a free one. Raises CannotListen."""
     sockets: list[socket.socket] = []
     try:
@@ -69,4 +138,4 @@ async def listen_http(hosts: Sequence[str], port: int) -> ManagementListeners:
         for sock in sockets:
             sock.close()
         raise
-    return ManagementListeners(sockets)
+    return sockets

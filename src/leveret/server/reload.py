@@ -29,6 +29,7 @@ class Reload:
         self.settings = configuration.settings
         self._files = configuration.files
         self.also: Final[list[Callable[[Settings], None]]] = []
+        self._level: str | None = None  # asked for by leveretctl, until the configuration is read again
         self._output: Final = output
         self._configure: Final = configure
 
@@ -39,6 +40,7 @@ class Reload:
     def reload(self) -> None:
         """Take what can be taken, and say what waits for the next start."""
         try:
+            self._level = None
             configuration = self._configure()
         except InvalidConfiguration as error:
             self._log_by(self.settings)
@@ -58,6 +60,12 @@ class Reload:
             action(self.settings)
         log.info("the configuration is loaded again")
 
+    def log_anew(self, level: str | None) -> None:
+        """Open the log's file anew, and if a level is given log by it alone until the next reload. Raises CannotLog."""
+        level = level or self._level
+        self._output.apply(self.settings if level is None else at_level(self.settings, level))
+        self._level = level
+
     def _log_by(self, settings: Settings) -> bool:
         """Log as these settings say, if that is possible."""
         try:
@@ -66,6 +74,20 @@ class Reload:
             log.error("%s; the configuration is left as it was", error)
             return False
         return True
+
+
+def at_level(settings: Settings, level: str) -> Settings:
+    """These settings with one level for all that is logged."""
+    return replace(
+        settings,
+        log_level=level,
+        log_connection_level=None,
+        log_channel_level=None,
+        log_queue_level=None,
+        log_federation_level=None,
+        log_console_level=None,
+        log_file_level=None,
+    )
 
 
 def changed(before: Settings, after: Settings) -> tuple[Settings, list[str]]:

@@ -2,7 +2,7 @@
 
 Starting makes the data folder, the broker, its listeners and the control socket, in this order, and says `ready`
 when all of them serve. SIGTERM, SIGINT and `leveretctl stop` tell every client 320 CONNECTION_FORCED and give them
-a moment to hear it.
+a moment to hear it. What systemd wants to know of this is told by `service_manager`.
 """
 
 from __future__ import annotations
@@ -23,23 +23,24 @@ from leveret.broker.broker import Broker
 from leveret.broker.parameters import CLUSTER_NAME
 from leveret.build import description
 from leveret.server.alarms import AlarmWatch
+from leveret.server.amqp_listeners import AmqpListeners
 from leveret.server.configuration import Configuration
 from leveret.server.control import CannotControl, ControlServer
+from leveret.server.control_node import NodeChanges
 from leveret.server.from_settings import (
     defaults_of,
     disk_free_limit,
-    management_hosts,
+    mechanisms,
     memory_limit,
     node_limits,
     node_name,
-    socket_options,
 )
 from leveret.server.limits import most_clients
-from leveret.server.listener import CannotListen, Listener, listen_tcp, listen_unix
+from leveret.server.listener import CannotListen
 from leveret.server.log_output import LogOutput
-from leveret.server.management import ManagementListeners, listen_http
+from leveret.server.management import API, METRICS, HttpListeners, open_http
 from leveret.server.reload import Reload
-from leveret.server.setting_kinds import split_address
+from leveret.server.service_manager import ServiceManager, handed_sockets
 from leveret.server.settings import Settings
 from leveret.server.slow_work import WorkInThreads
 from leveret.server.storage import CannotStart, open_storage
@@ -62,6 +63,9 @@ async def serve(configuration: Configuration, output: LogOutput, configure_again
         loop.add_signal_handler(number, stopping.set)
     reload = Reload(configuration, output, configure_again)
     loop.add_signal_handler(signal.SIGHUP, reload.reload)
+    manager = ServiceManager(os.environ)
+    handed = handed_sockets(os.environ)
+    manager.tell("STATUS=reading the data folder")
     defaults = defaults_of(settings)
     storage = open_storage(settings.folder, settings.ephemeral, settings.sync, settings.segment_size, loop, defaults)
     broker = Broker(
@@ -75,36 +79,46 @@ async def serve(configuration: Configuration, output: LogOutput, configure_again
         defaults,
         frozenset(settings.loopback_users),
     )
+    broker.mechanisms = mechanisms(settings)
     tick = Tick(broker, loop, most_clients())
     slow_work = broker.slow_work = WorkInThreads(tick)
     storage.restore(broker, tick)
     await define(settings, tick)
+    listeners = AmqpListeners(tick, settings)
+    management, metrics = HttpListeners(API), HttpListeners(METRICS)
+    reload.also.extend([listeners.reload, management.reload])
     try:
-        listeners = await listen(tick, settings)
-        management = await listen_for_management(settings)
+        await listeners.open(handed)
+        await open_http(management, metrics, settings)
     except CannotListen as error:
         raise CannotStart(str(error)) from None
-    urls = [listener.url for listener in listeners] + management.urls
-    control = await open_control(reload, tick, listeners, urls, stopping)
+    urls = listeners.urls() + management.urls() + metrics.urls()
     watch = alarm_watch(tick, settings)
+    control = await open_control(reload, tick, listeners, urls, stopping, watch)
     log.info("Leveret %s (%s) on Python %s", __version__, description(), sys.version.split()[0])
     for file in configuration.files:
         log.info("configured by %s", file)
     for warning in configuration.warnings:
         log.warning("%s", warning)
+    for name in handed:
+        log.warning("systemd has handed over sockets named '%s', which nothing here serves", name)
     storage.report()
     for url in urls:
         log.info("listening on %s", url)
     watch.start()
-    print(" ".join(["ready", listeners[0].url, *management.urls[:1]]), flush=True)
-    management.serve(partial(managed_node, settings, tick, urls, reload.files))
+    print(" ".join(["ready", *listeners.urls()[:1], *management.urls()[:1], *metrics.urls()[:1]]), flush=True)
+    make_node = partial(managed_node, settings, tick, urls, reload.files, watch)
+    management.serve(make_node)
+    metrics.serve(make_node)
     gc.freeze()  # what is there now stays: no need to look at it again and again
+    manager.tell("READY=1", f"STATUS=listening on {', '.join(urls)}")
+    manager.keep_watch(loop)
     await stopping.wait()
     log.info("stopping")
+    manager.tell("STOPPING=1", "STATUS=closing connections")
     watch.stop()
-    for listener in listeners:
-        listener.close()
-    await asyncio.gather(management.close(), say_goodbye(tick))
+    listeners.close()
+    await asyncio.gather(management.close(), metrics.close(), say_goodbye(tick))
     slow_work.close()
     await storage.close()
     if control is not None:
@@ -133,24 +147,6 @@ async def define(settings: Settings, tick: Tick) -> None:
     await committed.wait()
 
 
-async def listen(tick: Tick, settings: Settings) -> list[Listener]:
-    """Open every listener that the settings ask for. Raises CannotListen."""
-    options = socket_options(settings)
-    listeners: list[Listener] = []
-    port = settings.port
-    for address in settings.bind:
-        host, own_port = split_address(address)
-        added = await listen_tcp(tick, host, int(own_port) if own_port else port, options)
-        if not own_port:
-            port = int(added[0].sock.getsockname()[1])
-        listeners += added
-    if settings.unix_socket is not None:
-        listeners.append(listen_unix(tick, settings.unix_socket, options))
-    if not listeners:
-        raise CannotListen("there is nothing to listen on: bind is none, and there is no unix_socket")
-    return listeners
-
-
 def alarm_watch(tick: Tick, settings: Settings) -> AlarmWatch:
     """The watch over memory and disk; a broker that keeps nothing on disk needs no room there."""
     data_dir = None if settings.ephemeral else settings.folder
@@ -158,37 +154,46 @@ def alarm_watch(tick: Tick, settings: Settings) -> AlarmWatch:
 
 
 def managed_node(
-    settings: Settings, tick: Tick, urls: list[str], files: Callable[[], tuple[list[str], list[str]]]
+    settings: Settings,
+    tick: Tick,
+    urls: list[str],
+    files: Callable[[], tuple[list[str], list[str]]],
+    watch: AlarmWatch,
 ) -> Node:
-    """What the HTTP API sees of this process."""
+    """What the HTTP API and the metrics see of this process."""
     from leveret.management.node import Node  # these come late, as all of the HTTP API does
     from leveret.management.rates import Rates
 
-    limits = memory_limit(settings), disk_free_limit(settings)
     rates = Rates(tick.broker, settings.collect_statistics_interval / 1000)
-    return Node(tick.broker, tick.begin, settings.folder, urls, *limits, rates, files)
-
-
-async def listen_for_management(settings: Settings) -> ManagementListeners:
-    """Open the sockets of the HTTP API, if there is to be one. Raises CannotListen."""
-    if settings.management_port is None:
-        return ManagementListeners([])
-    return await listen_http(management_hosts(settings), settings.management_port)
+    metrics = settings.prometheus_path, settings.prometheus_return_per_object_metrics
+    return Node(tick.broker, tick.begin, settings.folder, urls, watch.limits, rates, files, *metrics)
 
 
 async def open_control(
-    reload: Reload, tick: Tick, listeners: list[Listener], urls: list[str], stopping: asyncio.Event
+    reload: Reload,
+    tick: Tick,
+    listeners: AmqpListeners,
+    urls: list[str],
+    stopping: asyncio.Event,
+    watch: AlarmWatch,
 ) -> ControlServer | None:
     """Open the control socket, if there is a data folder; CannotStart if that one is another broker's."""
     folder = reload.settings.folder
     if folder is None:
         return None
-    control = ControlServer(tick.broker, stopping.set, folder, urls, tick.begin, reload.files)
+    node = NodeChanges(watch, reload)
+    node_operations = {
+        "set_vm_memory_high_watermark": node.set_memory_limit,
+        "set_disk_free_limit": node.set_disk_free_limit,
+        "set_log_level": node.set_log_level,
+        "rotate_logs": node.rotate_logs,
+        "environment": node.environment,
+    }
+    control = ControlServer(tick.broker, stopping.set, folder, urls, tick.begin, reload.files, node_operations)
     try:
         await control.start()
     except CannotControl as error:
-        for listener in listeners:
-            listener.close()
+        listeners.close()
         raise CannotStart(str(error)) from None
     return control
 

@@ -9,9 +9,7 @@ from typing import Final
 from leveret.server import setting_kinds as kinds
 from leveret.server.setting_table import setting
 
-TLS: Final = "TLS"
 PARTS: Final = "that part of the HTTP API"
-METRICS: Final = "metrics"
 
 
 @dataclass(frozen=True)
@@ -39,24 +37,23 @@ class ServiceSettings:
         (),
         "addresses of the HTTP API with TLS",
         key="management.tls.bind",
+        unset="as without TLS",
         rabbitmq="management.ssl.ip",
-        planned=TLS,
     )
     management_tls_port: int | None = setting(
         kinds.PORT,
         None,
         "port of the HTTP API with TLS",
         key="management.tls.port",
+        unset="no TLS there",
         rabbitmq="management.ssl.port",
-        planned=TLS,
     )
     management_tls_cacertfile: Path | None = setting(
         kinds.PATH,
         None,
-        "PEM file of its authorities",
+        "PEM file of the authorities that certify its clients",
         key="management.tls.cacertfile",
         rabbitmq="management.ssl.cacertfile",
-        planned=TLS,
     )
     management_tls_certfile: Path | None = setting(
         kinds.PATH,
@@ -64,7 +61,6 @@ class ServiceSettings:
         "PEM file of its certificate",
         key="management.tls.certfile",
         rabbitmq="management.ssl.certfile",
-        planned=TLS,
     )
     management_tls_keyfile: Path | None = setting(
         kinds.PATH,
@@ -72,7 +68,6 @@ class ServiceSettings:
         "PEM file of its key",
         key="management.tls.keyfile",
         rabbitmq="management.ssl.keyfile",
-        planned=TLS,
     )
     management_tls_password: str | None = setting(
         kinds.TEXT,
@@ -81,7 +76,20 @@ class ServiceSettings:
         key="management.tls.password",
         rabbitmq="management.ssl.password",
         secret=True,
-        planned=TLS,
+    )
+    management_tls_verify: str = setting(
+        kinds.one_of("verify_none", "verify_peer"),
+        "verify_none",
+        "whether a client's certificate is verified there",
+        key="management.tls.verify",
+        rabbitmq="management.ssl.verify",
+    )
+    management_tls_fail_if_no_peer_cert: bool = setting(
+        kinds.BOOLEAN,
+        False,
+        "refuse clients without a certificate there",
+        key="management.tls.fail_if_no_peer_cert",
+        rabbitmq="management.ssl.fail_if_no_peer_cert",
     )
     management_path_prefix: str = setting(
         kinds.TEXT,
@@ -120,10 +128,14 @@ class ServiceSettings:
         key="prometheus.bind",
         rabbitmq="prometheus.tcp.ip",
         unset="as for AMQP",
-        planned=METRICS,
     )
-    prometheus_port: int = setting(
-        kinds.PORT, 15692, "port of the metrics", key="prometheus.port", rabbitmq="prometheus.tcp.port", planned=METRICS
+    prometheus_port: int | None = setting(
+        kinds.OPTIONAL_PORT,
+        15692,
+        "TCP port of the metrics for Prometheus, 0 for a free one, none for no metrics",
+        key="prometheus.port",
+        flag=True,
+        rabbitmq="prometheus.tcp.port",
     )
     prometheus_path: str = setting(
         kinds.TEXT,
@@ -131,7 +143,6 @@ class ServiceSettings:
         "path of the metrics",
         key="prometheus.path",
         rabbitmq="prometheus.path",
-        planned=METRICS,
     )
     prometheus_return_per_object_metrics: bool = setting(
         kinds.BOOLEAN,
@@ -139,5 +150,4 @@ class ServiceSettings:
         "tell of each object there",
         key="prometheus.return_per_object_metrics",
         rabbitmq="prometheus.return_per_object_metrics",
-        planned=METRICS,
     )

@@ -16,6 +16,8 @@ from typing import Final, Generic, TypeVar
 
 from leveret.broker.pattern import InvalidPattern, Pattern
 from leveret.server.limits import parse_memory_limit, parse_size
+from leveret.server.proxy_protocol import parse_network
+from leveret.server.tls import parse_named_certificate
 
 T = TypeVar("T")
 
@@ -264,6 +266,18 @@ def split_address(value: str) -> tuple[str, str]:
     return (value, "") if ":" in port else (host, port)
 
 
+def named_certificate(value: str) -> str:
+    """HOST=CERTFILE or HOST=CERTFILE:KEYFILE."""
+    parse_named_certificate(value)
+    return value
+
+
+def network(value: str) -> str:
+    """A network such as 10.0.0.0/8, or an address."""
+    parse_network(value)
+    return value
+
+
 port_number: Final = number(0, 65535)
 
 
@@ -299,6 +313,8 @@ SECONDS: Final = Kind("SECONDS", number(0, 65535, "seconds"))
 MILLISECONDS: Final = Kind("MS", number(1, LARGEST, "milliseconds"))
 CONSUMER_TIMEOUT: Final = Kind("MS", consumer_timeout)
 TLS_VERSIONS: Final = Kind("VERSION", listed(one_of("tlsv1.3", "tlsv1.2", "tlsv1.1", "tlsv1").parse), several=True)
+NAMED_CERTIFICATES: Final = Kind("HOST=CERT[:KEY]", listed(named_certificate), several=True)
+NETWORKS: Final = Kind("NETWORK", listed(network), several=True)
 COUNT: Final = Kind("N", number(0, LARGEST))
 POSITIVE: Final = Kind("N", number(1, LARGEST))
 LEVEL: Final = Kind("LEVEL", level)

@@ -78,8 +78,15 @@ class ListenerSettings:
         kinds.BOOLEAN,
         False,
         "expect the header of the PROXY protocol on each connection",
+        flag=True,
         rabbitmq="proxy_protocol",
-        planned="the PROXY protocol",
+    )
+    proxy_protocol_trusted_sources: tuple[str, ...] = setting(
+        kinds.NETWORKS,
+        (),
+        "only connections from these networks begin with that header",
+        flag=True,
+        unset="all",
     )
 
 

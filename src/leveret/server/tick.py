@@ -16,6 +16,7 @@ from typing import Final
 from leveret.broker.broker import Broker
 from leveret.broker.connection import Connection
 from leveret.server.client import Client
+from leveret.server.tls_client import TlsClient, TlsSession
 
 
 class Tick:
@@ -26,6 +27,7 @@ class Tick:
         self.broker: Final = broker
         self.loop: Final = loop
         self.clients: Final[dict[Connection, Client]] = {}
+        self.arriving = 0  # sockets that were accepted and are not clients yet
         self.backed_up = False  # the store has more to write than it should
         self._begun = False
         self._armed_for: float | None = None
@@ -43,6 +45,7 @@ class Tick:
         """Deliver, confirm and send what the tick brought about."""
         self._begun = False
         broker = self.broker
+        begun_at = broker.timers.now
         broker.end_tick()
         self.backed_up = broker.store.backed_up()
         clients = self.clients
@@ -52,6 +55,7 @@ class Tick:
                 client.flush()
         if broker.touched or broker.dirty:  # an output that drained lets consumers and clients go on
             self.begin()
+        broker.tick_seconds.observe(self.loop.time() - begun_at)
         self._arm()
 
     def run(self, action: Callable[[], None]) -> None:
@@ -76,12 +80,24 @@ class Tick:
         self.begin()
         self.broker.timers.run(self.loop.time())
 
-    def add(self, sock: socket.socket, peer: str, local: str, from_loopback: bool) -> None:
-        """A client connected."""
+    def is_full(self) -> bool:
+        """Whether as many sockets are open as may be."""
+        return len(self.clients) + self.arriving >= self.most_clients
+
+    def add(
+        self, sock: socket.socket, peer: str, local: str, from_loopback: bool, session: TlsSession | None = None
+    ) -> Client:
+        """A client connected, with TLS if there is a session of it."""
         self.begin()  # before its timers are set: the time may be that of a tick long ago
         sock.setblocking(False)
         connection = self.broker.connect(peer, local, from_loopback)
-        self.clients[connection] = Client(self, sock, connection)
+        if session is None:
+            client = Client(self, sock, connection)
+        else:
+            connection.encryption = session.encryption
+            client = TlsClient(self, sock, connection, session)
+        self.clients[connection] = client
+        return client
 
     def forget(self, client: Client) -> None:
         """A client's socket is closed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Final
 
 from mypy_extensions import i64
@@ -109,6 +110,8 @@ class Batch(Job):
         self.synced = False  # whether the log is synced at the end
         self.readable: i64 = 0  # all places before this one can be read when the batch is done
         self.octets: i64 = 0
+        self.sync_seconds = 0.0  # how long the sync took
+        self.waiting_since = 0.0  # the tick of the first publish that it confirms
         self.commit = 0  # definitions that must be committed before anything is confirmed
         self.confirms: list[tuple[Channel, int]] = []
         self.held: list[Connection] = []
@@ -123,7 +126,9 @@ class Batch(Job):
         for step in self.steps:
             step.run(files)
         if self.synced:
+            begin = time.monotonic()
             files.sync()
+            self.sync_seconds = time.monotonic() - begin
 
     def done(self) -> None:
         """Confirm and go on; on the event loop."""

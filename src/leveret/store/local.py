@@ -416,10 +416,13 @@ class LocalStore(Store):
                 self._log.sync_due = True
         over = self.residency.resident > RESIDENT_LIMIT
         self.residency.queue_limit = SMALL_WINDOW if over else QUEUE_WINDOW
+        if self._log.waiting and self._log.waiting_since == 0.0 and self._broker is not None:
+            self._log.waiting_since = self._broker.timers.now
         self._log.start_batch(self._commit_number)
 
     def batch_done(self, batch: Batch) -> None:
         """A batch is on disk: confirm what it was for, once the definitions it relies on are too."""
+        self.figures.written(batch.octets, batch.synced, batch.sync_seconds)
         self._confirm(batch)
         for segment in batch.to_copy:
             self._reader.submit(CopyForward(self, self._log_reader, segment))
@@ -432,6 +435,8 @@ class LocalStore(Store):
             channel.confirm_through(tag)
         for connection in batch.held:
             self._let_go(connection)
+        if batch.confirms and batch.waiting_since > 0.0 and self._broker is not None:
+            self.figures.confirm_seconds.observe(self._broker.timers.now - batch.waiting_since)
 
     def _let_go(self, connection: Connection) -> None:
         if self._broker is not None:
@@ -444,6 +449,9 @@ class LocalStore(Store):
     def backed_up(self) -> bool:
         """Whether so much waits to be written that publishers should wait too."""
         return self._log.pending_octets > 64 * 1024 * 1024
+
+    def segment_count(self) -> int:
+        return len(self._log.segments)
 
     def describe(self) -> dict[str, object]:
         """When it syncs, and figures of the message log; octets are those of its files, the indexes included."""

@@ -70,6 +70,7 @@ class MessageLog:
         self.pending: list[LogEntry] = []
         self.pending_octets: i64 = 0
         self.writing: Batch | None = None
+        self.waiting_since = 0.0  # the tick in which the first of them came, 0.0 for none
         self.waiting: dict[Channel, None] = {}  # channels that publish and want to know when it is on disk
         self.held: list[Connection] = []  # connections that wait for the next batch
         self.behind: dict[BackingQueue, None] = {}  # queues with messages that leave memory when they can be read back
@@ -175,6 +176,7 @@ class MessageLog:
         self._add_removals(batch)
         batch.confirms = [(channel, int(channel.unsynced_tag)) for channel in self.waiting]
         self.waiting = {}
+        batch.waiting_since, self.waiting_since = self.waiting_since, 0.0
         batch.held, self.held = self.held, []
         batch.readable = (self.active.number << SEGMENT_SHIFT) + self.active.size
         self.writing = batch

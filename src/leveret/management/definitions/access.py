@@ -109,6 +109,8 @@ class VirtualHostStep(Step):
         self.tags: Final = said.strings("tags") if tags is None else tags
         queue_type = self._text(said, fields, "default_queue_type")
         self.default_queue_type = "" if queue_type == UNKNOWN_TYPE else queue_type
+        protected = said.values.get("protected_from_deletion")
+        self.protected: Final = protected if isinstance(protected, bool) else None
         limits = fields.values.get("limits")
         try:
             self.limits: Final = valid_limits(fields.object("limits"), OF_VHOSTS, "limits") if limits else None
@@ -141,8 +143,8 @@ class VirtualHostStep(Step):
             except TooManyVirtualHosts as error:
                 raise self.fields.wrong(str(error)) from None
             changed = True
-        there = (vhost.description, vhost.tags, vhost.default_queue_type)
-        said = (self.description, self.tags, self.default_queue_type)
+        there = (vhost.description, vhost.tags, vhost.default_queue_type, vhost.protected)
+        said = (self.description, self.tags, self.default_queue_type, self.protected)
         if any(new is not None and new != old for new, old in zip(said, there, strict=True)):
             broker.describe_vhost(self.name, *said)
             changed = True

@@ -145,6 +145,8 @@ def metadata(vhost: VirtualHost) -> Object:
     said: Object = {"description": vhost.description, "tags": list(vhost.tags)}
     if vhost.default_queue_type:
         said["default_queue_type"] = vhost.default_queue_type
+    if vhost.protected:
+        said["protected_from_deletion"] = True
     return said
 
 

@@ -8,11 +8,13 @@ importing again does the rest.
 from __future__ import annotations
 
 import asyncio
+import gc
 import hashlib
 import json
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 from leveret.broker.broker import Broker
@@ -26,6 +28,7 @@ from leveret.management.definitions.settings import (
 )
 from leveret.management.definitions.steps import Category, Fields, InvalidDefinitions, Outlook, Step
 from leveret.management.definitions.topology import BindingStep, ExchangeStep, QueueStep
+from leveret.management.http.slices import SLICE, in_slices
 
 log: Final = logging.getLogger("leveret.definitions")
 
@@ -45,22 +48,21 @@ TOPOLOGY: Final = (
     Category("bindings", "binding", BindingStep, True),
 )
 TOGETHER: Final = 200  # objects that are applied without a pause, which takes a few milliseconds
-CHECKED_TOGETHER: Final = 50
+MANY: Final = 1000  # changes that make a pause if the collector of garbage looks at them
 HASH: Final = "imported_definition_hash_value"  # the global parameter, which RabbitMQ has too
 
 
 class Import:
-    """Takes one document in, or the part of it that a file of one virtual host has, into that one."""
+    """Takes documents in, or the part of them that a file of one virtual host has, into that one."""
 
-    def __init__(self, broker: Broker, document: object, vhost: str | None = None) -> None:
-        """Raises InvalidDefinitions, NoSuchVirtualHost."""
-        if not isinstance(document, dict):
-            raise InvalidDefinitions("definitions are a JSON object")
+    def __init__(self, broker: Broker, documents: Sequence[object], vhost: str | None = None) -> None:
+        """Raises NoSuchVirtualHost."""
         if vhost is not None:
             broker.vhost(vhost)
         self._broker: Final = broker
-        self._document: Final[dict[str, object]] = document
+        self._documents: Final = documents
         self._vhost: Final = vhost
+        self.current = 0  # the number of the document that is being checked
         self._outlook: Final = Outlook(broker)
         self._before_topology: Final[list[Step]] = []
         self._topology: Final[list[Step]] = []
@@ -75,11 +77,13 @@ class Import:
         """Read and check everything, one object at a time. Raises InvalidDefinitions."""
         for categories, steps in ((BEFORE_TOPOLOGY, self._before_topology), (TOPOLOGY, self._topology)):
             for category in categories:
-                for at, values in enumerate(category.read(self._document, self._vhost)):
-                    step = category.step(Fields(f"{category.kind} number {at + 1}", values, self._vhost))
-                    if step.check(self._outlook):
-                        steps.append(step)
-                    yield
+                for number, document in enumerate(self._documents):
+                    self.current = number
+                    for at, values in enumerate(category.read(document, self._vhost)):
+                        step = category.step(Fields(f"{category.kind} number {at + 1}", values, self._vhost))
+                        if step.check(self._outlook):
+                            steps.append(step)
+                        yield
         self._check_limits()
 
     def apply(self) -> Iterator[None]:
@@ -133,7 +137,8 @@ def decoded(text: bytes) -> object:
     if not text.strip():
         return {}
     try:
-        return json.loads(text, object_hook=unchanged, parse_constant=refuse_constant)
+        with without_collection():
+            return json.loads(text, object_hook=unchanged, parse_constant=refuse_constant)
     except RecursionError:
         raise InvalidDefinitions("not JSON: nested too deeply") from None
     except ValueError as error:
@@ -159,12 +164,17 @@ def hash_of(files: list[bytes]) -> str:
 
 
 def import_now(broker: Broker, document: object) -> Import:
-    """Take in a whole document at once, as one transaction: for a broker that serves nobody yet."""
-    work = Import(broker, document)
-    for _ in work.check():
-        pass
-    for _ in work.apply():
-        pass
+    """Take in a document at once, as one transaction. Raises InvalidDefinitions, and then nothing was changed."""
+    return complete(Import(broker, [document]))
+
+
+def complete(work: Import) -> Import:
+    """As `import_now`: for a broker that serves nobody yet."""
+    with without_collection():
+        for _ in work.check():
+            pass
+        for _ in work.apply():
+            pass
     report(work)
     return work
 
@@ -177,20 +187,37 @@ async def import_in_slices(
     Raises InvalidDefinitions, and then nothing was changed unless somebody deleted what the document relies on
     meanwhile; NoSuchVirtualHost.
     """
-    work = Import(broker, document, vhost)
-    for at, _ in enumerate(work.check()):
-        if at % CHECKED_TOGETHER == 0:
-            await asyncio.sleep(0)
-    begin_tick()
-    for at, _ in enumerate(work.apply()):
-        if at % TOGETHER == TOGETHER - 1:
-            await asyncio.sleep(0)
-            begin_tick()
+    work = Import(broker, [document], vhost)
+    with without_collection():
+        async for _ in in_slices(work.check()):
+            pass
+        begin_tick()
+        loop = asyncio.get_running_loop()
+        until = loop.time() + SLICE
+        for at, _ in enumerate(work.apply()):
+            if at >= TOGETHER and loop.time() >= until:
+                await asyncio.sleep(0)
+                begin_tick()
+                until = loop.time() + SLICE
+        if work.changed >= MANY:
+            gc.freeze()  # as at the start: what is there now stays, and need not be looked at again and again
     committed = asyncio.Event()
     broker.store.when_committed(committed.set)
     await committed.wait()
     report(work)
     return work
+
+
+@contextmanager
+def without_collection() -> Iterator[None]:
+    """Look for no garbage meanwhile: nearly all that an import makes stays, and a look at all of it is a pause."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def report(work: Import) -> None:

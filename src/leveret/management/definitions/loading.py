@@ -1,5 +1,6 @@
-"""Definitions that a broker loads when it starts: a file, or a folder whose files are loaded in the order of their
-names. If one of them can't be taken in, the broker does not start, and nothing of the others is kept.
+"""Definitions that a broker loads when it starts: a file, or a folder whose files are taken in the order of names.
+
+They are taken in together: if something in one of them is wrong, nothing is taken in and the broker does not start.
 
 Loading may be skipped if the definitions are those that were loaded last. What tells is kept as a global parameter, as
 in RabbitMQ.
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from leveret.broker.broker import Broker
-from leveret.management.definitions.importing import HASH, decoded, hash_of, import_now
+from leveret.management.definitions.importing import HASH, Import, complete, decoded, hash_of
 from leveret.management.definitions.steps import InvalidDefinitions
 
 log: Final = logging.getLogger("leveret.definitions")
@@ -30,13 +31,21 @@ def load_definitions(broker: Broker, path: Path, skip_if_unchanged: bool = False
     if skip_if_unchanged and broker.parameters.all_global().get(HASH) == digest:
         log.info("the definitions in %s are those that were loaded last", path)
         return
-    for file, octets in zip(files, contents, strict=True):
-        log.info("loading definitions from %s", file)
-        try:
-            import_now(broker, decoded(octets))
-        except InvalidDefinitions as error:
-            raise CannotLoad(f"cannot load definitions from {file}: {error}") from None
+    log.info("loading definitions from %s", ", ".join(map(str, files)) or path)
+    work = Import(broker, [document_of(file, octets) for file, octets in zip(files, contents, strict=True)])
+    try:
+        complete(work)
+    except InvalidDefinitions as error:
+        raise CannotLoad(f"cannot load definitions from {files[work.current]}: {error}") from None
     broker.parameters.set_global(HASH, digest)
+
+
+def document_of(file: Path, octets: bytes) -> object:
+    """The document in a file. Raises CannotLoad."""
+    try:
+        return decoded(octets)
+    except InvalidDefinitions as error:
+        raise CannotLoad(f"cannot load definitions from {file}: {error}") from None
 
 
 def files_in(path: Path) -> list[Path]:

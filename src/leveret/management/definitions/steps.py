@@ -174,8 +174,10 @@ class Category:
         self.step: Final = step
         self.of_vhost: Final = of_vhost  # whether a file of one virtual host has them
 
-    def read(self, document: dict[str, object], vhost: str | None) -> Sequence[object]:
+    def read(self, document: object, vhost: str | None) -> Sequence[object]:
         """The objects that the file has of it. Raises InvalidDefinitions."""
+        if not isinstance(document, dict):
+            raise InvalidDefinitions("definitions are a JSON object")
         objects = document.get(self.key)
         if objects is None or (vhost is not None and not self.of_vhost):
             return ()

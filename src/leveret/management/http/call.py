@@ -137,6 +137,7 @@ class Call:
     def begin_change(self) -> None:
         """Has to be called before something in the broker is changed, without waiting in between."""
         self.node.begin_tick()
+        self.broker.events.act_as(self.user.name)
 
     async def committed(self) -> None:
         """What was changed so far is on the disk when this returns."""

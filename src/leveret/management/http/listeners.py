@@ -7,7 +7,14 @@ from urllib.parse import urlsplit
 
 from leveret.management.node import Node
 
-PROTOCOLS: Final = {"amqp": "amqp", "amqps": "amqp/ssl", "http": "http", "https": "https"}
+PROTOCOLS: Final = {
+    "amqp": "amqp",
+    "amqps": "amqp/ssl",
+    "http": "http",
+    "https": "https",
+    "http+prometheus": "http/prometheus",
+}
+CONTEXTS: Final = {"http": "RabbitMQ Management", "http/prometheus": "RabbitMQ Prometheus"}
 
 
 def listeners(node: Node) -> list[dict[str, object]]:
@@ -29,16 +36,16 @@ def listeners(node: Node) -> list[dict[str, object]]:
 
 
 def contexts(node: Node) -> list[dict[str, object]]:
-    """Where the HTTP API is."""
+    """Where the HTTP API and the metrics are."""
     return [
         {
             "ssl_opts": [],
             "node": node.broker.node,
-            "description": "RabbitMQ Management",
+            "description": CONTEXTS[str(listener["protocol"])],
             "path": "/",
             "ip": listener["ip_address"],
             "port": str(listener["port"]),
         }
         for listener in listeners(node)
-        if str(listener["protocol"]).startswith("http")
+        if listener["protocol"] in CONTEXTS
     ]

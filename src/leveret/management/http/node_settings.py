@@ -11,6 +11,7 @@ from leveret.broker.broker import PRODUCT_VERSION
 from leveret.broker.login import PROTOCOLS
 from leveret.broker.parameters import CLUSTER_NAME
 from leveret.broker.passwords import SALT, hashed
+from leveret.management.features import DEPRECATED, FEATURE_FLAGS, TRANSIENT
 from leveret.management.http.access import administrator, monitor
 from leveret.management.http.answers import Answer
 from leveret.management.http.bodies import text
@@ -19,31 +20,6 @@ from leveret.management.http.errors import bad_request
 from leveret.management.http.nodes import node_exists
 from leveret.management.http.resource import Resource
 
-FEATURE_FLAGS: Final = {
-    "classic_queue_type_delivery_support": "Support for classic queue delivery reported as a queue type event",
-    "detailed_queues_endpoint": "Add a detailed queues HTTP API endpoint. Reduce number of metrics in the default "
-    "endpoint.",
-    "direct_exchange_routing_v2": "v2 direct exchange routing implementation",
-    "drop_unroutable_metric": "Count unroutable publishes to be dropped in stats",
-    "empty_basic_get_metric": "Count AMQP `basic.get` on empty queues in stats",
-    "feature_flags_v2": "Feature flags subsystem V2",
-    "implicit_default_bindings": "Default bindings are now implicit, instead of being stored in the database",
-    "listener_records_in_ets": "Store listener records in ETS instead of Mnesia",
-    "message_containers": "Message containers.",
-    "message_containers_deaths_v2": "Bug fix for dead letter cycle detection",
-    "quorum_queue": "Support queues of type `quorum`",
-    "tracking_records_in_ets": "Store tracking records in ETS instead of Mnesia",
-    "user_limits": "Configure connection and channel limits for a user",
-    "virtual_host_metadata": "Virtual host metadata (description, tags, etc)",
-    "rabbitmq_4.0.0": "Allows rolling upgrades from 3.13.x to 4.0.x",
-    "rabbitmq_4.1.0": "Allows rolling upgrades to 4.1.x",
-    "rabbitmq_4.2.0": "Allows rolling upgrades to 4.2.x",
-}
-DEPRECATED: Final = {
-    "global_qos": "Limits prefetch of a whole channel; permitted here for good",
-    "queue_master_locator": "Chooses the node of a queue; means nothing on one node",
-    "transient_nonexcl_queues": "Queues that are neither durable nor exclusive; permitted here for good",
-}
 NODE_LIMITS: Final = (
     "connection_max",
     "channel_max",
@@ -53,7 +29,6 @@ NODE_LIMITS: Final = (
     "cluster_exchange_limit",
     "vhost_max",
 )
-TRANSIENT: Final = "transient_nonexcl_queues"
 
 
 async def extensions(_call: Call) -> object:

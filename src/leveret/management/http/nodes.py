@@ -7,7 +7,7 @@ import resource
 from typing import Any, Final
 
 from leveret.broker.alarms import DISK, MEMORY
-from leveret.broker.login import MECHANISMS
+from leveret.broker.broker import Broker
 from leveret.management.http.access import monitor
 from leveret.management.http.call import Call
 from leveret.management.http.listeners import contexts
@@ -55,7 +55,7 @@ def node_row(node: Node) -> dict[str, Any]:
         "rates_mode": "basic",
         "uptime": int((broker.wall_clock() - broker.started_at) * 1000),
         "exchange_types": exchange_types(),
-        "auth_mechanisms": auth_mechanisms(),
+        "auth_mechanisms": auth_mechanisms(broker),
         "applications": [{"name": "leveret", "description": "Leveret", "version": broker.version}],
         "contexts": contexts(node),
         "log_files": list(log_files),
@@ -67,11 +67,10 @@ def node_row(node: Node) -> dict[str, Any]:
     }
 
 
-def auth_mechanisms() -> list[dict[str, object]]:
+def auth_mechanisms(broker: Broker) -> list[dict[str, object]]:
     """How clients may log in."""
     return [
-        {"name": name, "description": MECHANISM_NAMES.get(name, name), "enabled": True}
-        for name in MECHANISMS.decode().split()
+        {"name": name, "description": MECHANISM_NAMES.get(name, name), "enabled": True} for name in broker.mechanisms
     ]
 
 

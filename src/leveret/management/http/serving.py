@@ -1,58 +1,31 @@
-"""Serving the application in the broker's event loop, with uvicorn on sockets that listen already."""
+"""Serving the HTTP API of a node."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import socket
-from collections.abc import Generator, Sequence
+import ssl
+from collections.abc import Sequence
 from typing import Final
-
-from uvicorn.config import Config
-from uvicorn.server import Server
 
 from leveret.management.http.application import application
 from leveret.management.node import Node
-
-GOODBYE: Final = 1  # seconds for requests that are being answered when the broker stops
-KEEP_ALIVE: Final = 60  # seconds that a client's connection may be idle
-MOST_CONNECTIONS: Final = 1000  # others are answered 503: open files are for AMQP clients
+from leveret.management.uvicorn_server import ServedApplication
 
 
-class ServerInLoop(Server):
-    """uvicorn as a part of a program whose signals are not its business."""
+class Serving(ServedApplication):
+    """The API of a node."""
 
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        """Leave the signals to the broker."""
-        yield
-
-
-class Serving:
-    """The API of a node, served until `close`."""
-
-    def __init__(self, node: Node, sockets: Sequence[socket.socket]) -> None:
+    def __init__(
+        self,
+        node: Node,
+        sockets: Sequence[socket.socket],
+        encrypted: Sequence[socket.socket] = (),
+        context: ssl.SSLContext | None = None,
+    ) -> None:
         self._node: Final = node
-        self._server: Final = ServerInLoop(
-            Config(
-                application(node),
-                http="h11",
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                log_level="warning",
-                access_log=False,
-                proxy_headers=False,
-                server_header=False,
-                timeout_keep_alive=KEEP_ALIVE,
-                limit_concurrency=MOST_CONNECTIONS,
-                timeout_graceful_shutdown=GOODBYE,
-            )
-        )
-        self._task: Final = asyncio.get_running_loop().create_task(self._server.serve(list(sockets)))
+        super().__init__(application(node), sockets, encrypted, context)
 
     async def close(self) -> None:
-        """Finish what is being answered, and close the sockets."""
-        self._server.should_exit = True
-        await self._task
+        """Finish what is being answered, close the sockets, and look at no counters any more."""
+        await super().close()
         await self._node.rates.close()

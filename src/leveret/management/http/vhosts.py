@@ -9,6 +9,7 @@ from leveret.broker.broker import Broker, ProtectedVirtualHost, TooManyVirtualHo
 from leveret.broker.queue_arguments import CLASSIC
 from leveret.broker.vhost import InvalidQueueType, VirtualHost
 from leveret.management.http.access import administrator, viewer_of_vhost
+from leveret.management.http.bodies import flag
 from leveret.management.http.call import Call
 from leveret.management.http.errors import bad_request, precondition_failed
 from leveret.management.http.lists import ABSENT, List, ListColumns
@@ -59,7 +60,7 @@ COLUMNS: Final[ListColumns[Counted]] = {
     "default_queue_type": lambda item, broker: default_queue_type(item.vhost),
     "metadata": lambda item, broker: metadata(item.vhost),
     "protected_from_deletion": lambda item, broker: item.vhost.protected,
-    "tracing": lambda item, broker: False,
+    "tracing": lambda item, broker: item.vhost.firehose.on,
     "cluster_state": lambda item, broker: {broker.node: "running"},
     **{name: statistic(name) for counter in (*DATA, *OF_LENGTHS) for name in (counter, f"{counter}_details")},
     "message_stats": statistic("message_stats"),
@@ -81,6 +82,7 @@ async def put_vhost(call: Call) -> None:
     """Make one, or change what is said of it."""
     body = await call.json()
     description, tags, queue_type = body.get("description"), tags_of(body), default_type_of(body)
+    tracing = None if body.get("tracing") is None else flag(body, "tracing")
     call.begin_change()
     try:
         if call.find_vhost() is None:
@@ -92,6 +94,8 @@ async def put_vhost(call: Call) -> None:
         raise bad_request(str(error)) from None
     except InvalidQueueType as error:
         raise bad_request(f"Unsupported default queue type: {error}") from None
+    if tracing is not None:
+        call.vhost().firehose.switch(tracing)
     await call.committed()
 
 

@@ -1,0 +1,75 @@
+"""The requests of the control socket that change the node until its next start: its limits and its log.
+
+RabbitMQ's commands for this leave the configuration as it is, and so do these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from leveret.server.alarms import AlarmWatch
+from leveret.server.control_request import BadRequest, ChangeRefused, text_of
+from leveret.server.limits import octets_of, parse_size
+from leveret.server.log_output import CannotLog
+from leveret.server.reload import Reload
+from leveret.server.setting_kinds import LEVELS
+from leveret.server.settings import SETTINGS
+
+Request = Mapping[str, object]
+LEVEL_NAMES: Final = ("debug", "info", "warning", "error", "critical", "none")
+
+
+class NodeChanges:
+    """Makes such changes in a running node."""
+
+    def __init__(self, watch: AlarmWatch, reload: Reload) -> None:
+        self._watch: Final = watch
+        self._reload: Final = reload
+
+    def set_memory_limit(self, request: Request) -> dict[str, object]:
+        """From now on so much memory may be in use."""
+        self._watch.memory_limit = self._limit(request)
+        self._watch.check()
+        return {"limit": self._watch.memory_limit}
+
+    def set_disk_free_limit(self, request: Request) -> dict[str, object]:
+        """From now on so much has to be free for the data folder."""
+        self._watch.disk_free_limit = self._limit(request)
+        self._watch.check()
+        return {"limit": self._watch.disk_free_limit}
+
+    def _limit(self, request: Request) -> int:
+        """A size, or a share of the memory that there is."""
+        share = request.get("fraction")
+        if isinstance(share, int | float) and not isinstance(share, bool):
+            return octets_of(float(share), self._reload.settings.memory_total)
+        try:
+            return parse_size(text_of(request, "size"))
+        except ValueError as error:
+            raise BadRequest(str(error)) from None
+
+    def set_log_level(self, request: Request) -> dict[str, object]:
+        """From now on this is logged, in every category and by every output."""
+        level = text_of(request, "log_level")
+        if level not in LEVELS:
+            raise ChangeRefused(f"level {level} is not supported. Try one of {', '.join(LEVEL_NAMES)}")
+        self._log_anew(level)
+        return {}
+
+    def rotate_logs(self, _request: Request) -> dict[str, object]:
+        """The log's file is opened anew."""
+        self._log_anew(None)
+        return {}
+
+    def _log_anew(self, level: str | None) -> None:
+        try:
+            self._reload.log_anew(level)
+        except CannotLog as error:
+            raise ChangeRefused(str(error)) from None
+
+    def environment(self, _request: Request) -> dict[str, object]:
+        """The settings in effect by their keys, as texts; passwords are not shown."""
+        settings = self._reload.settings
+        shown = {setting.key: setting.shown(getattr(settings, name)) for name, setting in SETTINGS.items()}
+        return {"environment": shown}

@@ -1,0 +1,149 @@
+"""`python -m tests.conformance`: run the suites, tell what failed, and leave with status 1 if anything did.
+
+With --rabbitmq the same tests go to a RabbitMQ that runs on loopback, to see what of them passes there. It should be
+one to play with: the tests delete queues, exchanges, users and virtual hosts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.conformance.brokers import Brokers
+from tests.conformance.containers import ContainerServer
+from tests.conformance.packages import CannotFetch, Packages
+from tests.conformance.suites import HERE, SUITES, Place, Suite, deselected
+
+SUITE_TIMEOUT = 1200.0  # seconds, after which a suite is stuck
+TEST_TIMEOUT = 150  # seconds; the longest test has two minutes by itself
+NEEDS_DEFAULT_PORT = {"amqpstorm"}
+
+
+@dataclass
+class Result:
+    """What became of the tests of a suite. `trouble` is what kept it from being run as it should."""
+
+    suite: Suite
+    outcomes: dict[str, str] = field(default_factory=dict)
+    trouble: list[str] = field(default_factory=list)
+    duration: float = 0.0
+
+    @property
+    def failed(self) -> list[str]:
+        """What failed, and what was skipped: a test that does not run has to be in the list of those left out."""
+        return sorted(name for name, outcome in self.outcomes.items() if outcome in ("failed", "skipped"))
+
+    def line(self) -> str:
+        counts = Counter(self.outcomes.values())
+        told = ", ".join(f"{counts[word]} {word}" for word in ("passed", "failed", "skipped", "deselected"))
+        return f"{self.suite.name:<10} {told} in {self.duration:.0f} s"
+
+
+def surroundings(suite: Suite, place: Place, folder: Path, results: Path) -> dict[str, str]:
+    """The environment of a suite: that of this process but for what would lead it to another broker."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AMQP_", "RABBITMQ_", "DOCKER_"))}
+    kept["PATH"] = f"{folder}{os.pathsep}{kept.get('PATH', '')}"
+    kept["PYTHONPATH"] = str(HERE / "inside")
+    kept["PYTHONDONTWRITEBYTECODE"] = "1"
+    kept["LEVERET_CONFORMANCE_DESELECTED"] = json.dumps(deselected()[suite.name])
+    kept["LEVERET_CONFORMANCE_RESULTS"] = str(results)
+    return kept | suite.surroundings(place)
+
+
+def run(suite: Suite, packages: Packages, folder: Path, given: argparse.Namespace) -> Result:
+    """Run one suite with brokers of its own."""
+    result = Result(suite)
+    packages.complete(suite)
+    results = folder / "results.json"
+    begun = time.monotonic()
+    rabbitmq = None if given.rabbitmq is None else (given.rabbitmq, given.rabbitmq_http)
+    with Brokers(folder, rabbitmq) as brokers:
+        main = brokers.new(addressed=suite.name in NEEDS_DEFAULT_PORT)
+        with ContainerServer(brokers, main) as server:
+            server.install_rabbitmqctl(folder / "bin")
+            place = Place(main.port, main.tls_port, main.http_url, main.address, server.docker_host)
+            command = [str(packages.python), "-m", "pytest", "-q", "-p", "loopback_only", "-p", "no:cacheprovider"]
+            command += ["--timeout", str(TEST_TIMEOUT), "--tb", "short" if given.verbose else "line", "-o", "addopts="]
+            command += ["-o", "log_cli=false", *(["-k", given.only] if given.only else [])]
+            with (folder / "pytest.log").open("w") as log:
+                process = subprocess.run(
+                    [*command, *(suite.short if given.short else suite.paths)],
+                    cwd=packages.unpacked(suite),
+                    env=surroundings(suite, place, folder / "bin", results),
+                    stdout=None if given.verbose else log,
+                    stderr=subprocess.STDOUT,
+                    stdin=subprocess.DEVNULL,
+                    timeout=SUITE_TIMEOUT,
+                    check=False,
+                )
+    result.duration = time.monotonic() - begun
+    if process.returncode not in (0, 1) or not results.exists():
+        result.trouble.append(f"pytest ended with status {process.returncode}")
+    else:
+        told = json.loads(results.read_text())
+        result.outcomes = told["outcomes"]
+        result.trouble += [f"no test has the name {name} of the list" for name in told["unknown"] if not given.only]
+    return result
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.conformance", description="Run the tests that clients ship on PyPI against Leveret."
+    )
+    names = [suite.name for suite in SUITES]
+    parser.add_argument("suites", nargs="*", metavar="SUITE", help=f"which to run: {', '.join(names)} (default: all)")
+    parser.add_argument("--short", action="store_true", help="what fits into a minute")
+    parser.add_argument("--only", metavar="EXPRESSION", help="tests to run, as pytest's -k")
+    parser.add_argument("--rabbitmq", type=int, metavar="PORT", help="run against the RabbitMQ there")
+    parser.add_argument(
+        "--rabbitmq-http", type=int, metavar="PORT", default=15672, help="its HTTP API (default: 15672)"
+    )
+    parser.add_argument("--verbose", action="store_true", help="show what pytest says")
+    parser.add_argument("--cache", type=Path, default=Path(sys.prefix) / "conformance", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if unknown := set(given.suites) - set(names):
+        parser.error(f"there is no suite {', '.join(sorted(unknown))}")
+    return given
+
+
+def main() -> int:
+    given = arguments()
+    chosen = [suite for suite in SUITES if not given.suites or suite.name in given.suites]
+    if given.short:
+        chosen = [suite for suite in chosen if suite.short]
+    packages = Packages(given.cache)
+    try:
+        packages.fetch(chosen)
+    except CannotFetch as error:
+        print(f"conformance: {error}", file=sys.stderr)
+        return 1
+    folder = Path(tempfile.mkdtemp(prefix="leveret-conformance-"))
+    results = []
+    for suite in chosen:
+        (folder / suite.name).mkdir()
+        result = run(suite, packages, folder / suite.name, given)
+        results.append(result)
+        print(result.line(), flush=True)
+        for text in [*result.trouble, *(f"{result.outcomes[name]} {name}" for name in result.failed)]:
+            print(f"  {text}", flush=True)
+    passed = sum(1 for result in results for outcome in result.outcomes.values() if outcome == "passed")
+    failed = sum(len(result.failed) + len(result.trouble) for result in results)
+    print(f"{passed} passed, {failed} failed")
+    if failed:
+        print(f"what pytest and the brokers said is in {folder}")
+        return 1
+    shutil.rmtree(folder)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,83 @@
+"""The HTTP API over TLS."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import shutil
+import ssl
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.broker_process import BrokerProcess
+from tests.support.certificates import Authority, Issued
+
+HTTPS = re.compile(r"listening on https://127\.0\.0\.1:(\d+)")
+GUEST = {"Authorization": "Basic " + base64.b64encode(b"guest:guest").decode()}
+
+
+def with_https(folder: Path, server: Issued, **environment: str) -> BrokerProcess:
+    """A broker whose HTTP API has a listener with TLS, too."""
+    broker = BrokerProcess(folder)
+    broker.environment = {
+        "LEVERET_MANAGEMENT_TLS_PORT": "0",
+        "LEVERET_MANAGEMENT_TLS_CERTFILE": str(server.certfile),
+        "LEVERET_MANAGEMENT_TLS_KEYFILE": str(server.keyfile),
+        **environment,
+    }
+    return broker
+
+
+def get(broker: BrokerProcess, path: str, context: ssl.SSLContext | None) -> Any:
+    """What the API answers, encrypted if there is a context."""
+    found = HTTPS.search(broker.log_path.read_text())
+    assert found
+    place = f"http://localhost:{broker.http_port}" if context is None else f"https://localhost:{found[1]}"
+    request = urllib.request.Request(place + path, headers=GUEST)
+    with urllib.request.urlopen(request, timeout=10, context=context) as answer:
+        return json.load(answer)
+
+
+def test_the_api_is_there_with_tls_and_without(tmp_path: Path, authority: Authority, server: Issued) -> None:
+    with with_https(tmp_path, server) as broker:
+        for context in (None, authority.context()):
+            listeners = get(broker, "/api/overview", context)["listeners"]
+            assert [each["protocol"] for each in listeners] == ["amqp", "http", "https"]
+
+
+def test_a_new_certificate_is_shown_there_too(tmp_path: Path, authority: Authority, stranger: Authority) -> None:
+    """A client that trusts only who certified the new certificate is content when that is there."""
+    one = authority.issue("one")
+    other = stranger.issue("other")
+    with with_https(tmp_path, one) as broker:
+        assert get(broker, "/api/whoami", authority.context())["name"] == "guest"
+        for new, old in ((other.keyfile, one.keyfile), (other.certfile, one.certfile)):
+            shutil.copy(new, tmp_path / "new")
+            os.replace(tmp_path / "new", old)
+        assert get(broker, "/api/whoami", stranger.context())["name"] == "guest"
+
+
+def test_clients_may_be_asked_for_a_certificate(tmp_path: Path, authority: Authority, server: Issued) -> None:
+    asking = {
+        "LEVERET_MANAGEMENT_TLS_VERIFY": "verify_peer",
+        "LEVERET_MANAGEMENT_TLS_FAIL_IF_NO_PEER_CERT": "true",
+        "LEVERET_MANAGEMENT_TLS_CACERTFILE": str(authority.certfile),
+    }
+    with with_https(tmp_path, server, **asking) as broker:
+        assert get(broker, "/api/whoami", authority.context(authority.issue("client")))["name"] == "guest"
+        unknown = authority.context()
+        unknown.maximum_version = ssl.TLSVersion.TLSv1_2  # so that a refusal is found within the handshake
+        with pytest.raises(OSError, match="SSL"):
+            get(broker, "/api/whoami", unknown)
+
+
+def test_without_a_certificate_it_does_not_start(tmp_path: Path) -> None:
+    broker = BrokerProcess(tmp_path)
+    broker.environment = {"LEVERET_MANAGEMENT_TLS_PORT": "0"}
+    with pytest.raises(AssertionError, match="cannot listen for the HTTP API with TLS: no certificate is configured"):
+        broker.start()
