@@ -243,6 +243,21 @@ def test_many_that_are_due_at_once_are_moved_in_portions(client: Client) -> None
     assert bodies(client) == [b"%d" % number for number in range(count)]
 
 
+def test_large_headers_make_the_portions_smaller(client: Client) -> None:
+    keys = table_from_python({"x-delay": 10, "CC": ["x" * 250] * 250})
+    for _ in range(10):
+        client.publish("delayed", "key", b"message", BasicProperties(headers=keys))
+    client.driver.tick()
+    driver = client.driver
+    driver.now = 0.01
+    driver.broker.timers.run(0.01)
+    driver.single_tick()
+    assert waiting(client) == 6
+    driver.tick()
+    driver.at(0.01)
+    assert len(bodies(client)) == 10
+
+
 # what is bound when it is due
 
 
