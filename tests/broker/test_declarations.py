@@ -193,7 +193,7 @@ def test_a_queue_is_deleted_only_if_it_is_empty_and_unused(driver: Driver, clien
     client.take()
     client.send(QueueDelete("queue", if_empty=True), 2)
     driver.tick()
-    assert [received.method.name for received in client.take()] == ["basic.cancel", "queue.delete-ok"]
+    assert [received.method.name for received in client.take()] == ["queue.delete-ok", "basic.cancel"]
 
 
 def test_without_waiting_nothing_is_answered(driver: Driver, client: Client) -> None:

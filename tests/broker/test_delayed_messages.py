@@ -9,6 +9,7 @@ import pytest
 from leveret.amqp.field_table import FieldValue, Table, table_from_python
 from leveret.amqp.methods import (
     BasicConsume,
+    BasicPublish,
     ConfirmSelect,
     ExchangeBind,
     ExchangeDeclare,
@@ -24,7 +25,7 @@ from leveret.amqp.methods import (
 from leveret.amqp.properties import BasicProperties
 from leveret.broker.delay_queue import MOVES_AT_ONCE
 from leveret.broker.policy import make_policy
-from tests.broker.driver import Client, Driver, refused
+from tests.broker.driver import Client, Driver, publish_frames, refused
 
 NO_TYPE = "Invalid argument, 'x-delayed-type' must be an existing exchange type"
 
@@ -240,6 +241,21 @@ def test_many_that_are_due_at_once_are_moved_in_portions(client: Client) -> None
     assert [count - MOVES_AT_ONCE, count - 2 * MOVES_AT_ONCE, 0] == left
     driver.tick()
     assert bodies(client) == [b"%d" % number for number in range(count)]
+
+
+def test_large_headers_make_the_portions_smaller(client: Client) -> None:
+    keys = table_from_python({"x-delay": 10, "CC": ["x" * 250] * 250})
+    for _ in range(10):
+        client.publish("delayed", "key", b"message", BasicProperties(headers=keys))
+    client.driver.tick()
+    driver = client.driver
+    driver.now = 0.01
+    driver.broker.timers.run(0.01)
+    driver.single_tick()
+    assert waiting(client) == 6
+    driver.tick()
+    driver.at(0.01)
+    assert len(bodies(client)) == 10
 
 
 # what is bound when it is due
@@ -484,3 +500,17 @@ def test_a_duplicate_is_dropped_when_it_is_published_and_the_first_one_comes(cli
     assert waiting(client, "once") == 1
     client.driver.at(0.011)
     assert bodies(client) == [b"first"]
+
+
+def test_an_exchange_that_was_deleted_while_a_message_was_being_published_does_not_delay_it(client: Client) -> None:
+    exchange = client.driver.broker.vhosts["/"].exchanges["delayed"]
+    other = client.driver.log_in()
+    frames = publish_frames(BasicPublish("delayed", "key"), b"late", delayed(1000))
+    client.feed(frames[:-1])
+    client.driver.tick()
+    other.call(ExchangeDelete("delayed"))
+    client.feed(frames[-1:])
+    client.driver.tick()
+    [closed] = client.take()
+    assert refused(closed) == (404, "no exchange 'delayed' in vhost '/'")
+    assert exchange.delay_queue is None

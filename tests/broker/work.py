@@ -239,6 +239,7 @@ class Work:
         if of_channel:
             channel.prefetch = count
             return
+        channel.prefetch = 0
         channel.consumer_prefetch = count
         for consumer in channel.consumers.values():
             if not consumer.no_ack:

@@ -175,7 +175,7 @@ def overflow_of_an_operator(moment: Moment) -> bool:
         and operation.operator
         and any(
             event.where == "policies"
-            and re.search(r'<<"overflow">>.* are not recognised policy settings$', str(event.details["text"]))
+            and re.search(r'<<"overflow">>.* are not recognised policy settings', str(event.details["text"]))
             for event in moment.whole_step
         )
     )
@@ -188,6 +188,31 @@ def limit_before_overflow(moment: Moment) -> bool:
         for one in moment.before
         if isinstance(one, SetPolicy)
     )
+
+
+def prefetch_after_get(moment: Moment) -> bool:
+    """A prefetch was set for a channel that had unacked messages of basic.get, and more was delivered here."""
+    for at, operation in enumerate(moment.before):
+        if isinstance(operation, Qos) and operation.for_channel:
+            got = [one for one in moment.before[:at] if isinstance(one, Get) and not one.no_ack]
+            if any(one.channel == operation.channel for one in got):
+                return moment.where.endswith(f"of channel {operation.channel}") and len(moment.ours) > len(
+                    moment.theirs
+                )
+    return False
+
+
+def ttl_of_what_is_there(moment: Moment) -> bool:
+    """Policies changed the TTL of messages that were there, and other numbers of them are left."""
+    ours, theirs = moment.counts
+    changes = [
+        at
+        for at, one in enumerate(moment.before)
+        if isinstance(one, ClearPolicy) or (isinstance(one, SetPolicy) and "message-ttl" in one.definition)
+    ]
+    there = [isinstance(one, Publish) for at in changes[-1:] for one in moment.before[:at]]
+    limited = any(isinstance(moment.before[at], SetPolicy) for at in changes)
+    return ours != theirs and limited and any(there)
 
 
 def unknown_exchange_type(moment: Moment) -> bool:
@@ -366,6 +391,25 @@ DIFFERENCES: tuple[Difference, ...] = (
             SetPolicy("@p0", "^@", '{"max-length": 1, "overflow": "reject-publish"}'),
         ),
         parts=limit_before_overflow,
+    ),
+    Difference(
+        "prefetch of a channel that basic.get was used on",
+        "What basic.get took never counts; in RabbitMQ it does if the prefetch is set afterwards.",
+        (
+            DeclareQueue("@q0"),
+            Publish("", "@q0"),
+            Publish("", "@q0"),
+            Get("@q0"),
+            Qos(1, for_channel=True),
+            Consume("@q0", "c0"),
+        ),
+        parts=prefetch_after_get,
+    ),
+    Difference(
+        "TTL by a policy for messages that are there",
+        "It counts for them too, as RabbitMQ's documentation says; there a message keeps that with which it came.",
+        (DeclareQueue("@q0"), Publish("", "@q0"), SetPolicy("@p0", "^@", '{"message-ttl": 0}')),
+        parts=ttl_of_what_is_there,
     ),
     Difference(
         "unknown exchange type",

@@ -17,6 +17,7 @@ from tests.differential.operations import (
     Recover,
     SelectConfirm,
     Settle,
+    Wait,
     returns_at_once,
 )
 from tests.differential.session import Event
@@ -161,9 +162,7 @@ QUORUM_DIFFERENCES: tuple[Difference, ...] = (
         "It is on time here; RabbitMQ looks for such queues every five seconds.",
         (
             DeclareQueue("@q0", durable=True, arguments=(*QUORUM, ("x-expires", Typed("l", 5)))),
-            DeclareQueue("@q1"),
-            DeclareQueue("@q1"),
-            DeclareQueue("@q1"),
+            Wait(),
         ),
         parts=expires_later,
     ),

@@ -7,7 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from leveret.broker.queue import DROPS_AT_ONCE
+from leveret.amqp.field_table import table_from_python
+from leveret.amqp.frame import content_frames
+from leveret.amqp.methods import BasicPublish, BasicReject
+from leveret.amqp.properties import BasicProperties, encode_content_header
+from leveret.broker import basic_methods
+from leveret.broker.binding import Binding
+from leveret.broker.exchange.types import make_exchange
+from leveret.broker.publishing import publish
+from leveret.broker.queue import DROPS_AT_ONCE, Queue
+from leveret.broker.routing import find_route
 from leveret.broker.settlement import REJECTED
 from leveret.store.record import (
     MEMBER,
@@ -22,7 +31,7 @@ from leveret.store.record import (
 )
 from tests.store.faults import LOSSES, MemoryFiles, Operation
 from tests.store.ledger import find_queues
-from tests.store.rig import NO_ARGUMENTS, WRITER, Client, Rig, number_of, restarted
+from tests.store.rig import DEFINITIONS, DIGITS, NO_ARGUMENTS, WRITER, Client, Rig, number_of, restarted
 from tests.store.test_groups import contents, found_after
 from tests.store.test_settling import numbers
 
@@ -108,6 +117,40 @@ def test_what_only_passes_through_a_queue_is_not_written_for_it(rig: Rig) -> Non
     assert on_disk(rig, rig.memory.killed()) == {"end": [0], "second": [], "first": []}
     rig.finish()
     assert live(rig) == 1
+    rig.stop()
+
+
+@pytest.mark.parametrize("delayed", [False, True])
+def test_the_old_queue_keeps_it_until_the_new_one_is_on_the_disk_too(rig: Rig, delayed: bool) -> None:
+    """Messages and definitions are written at the same time, in files of their own."""
+    arguments = table_from_python({"x-delayed-type": "fanout"}) if delayed else {}
+    exchange = make_exchange("x-delayed-message" if delayed else "fanout", "letters", True, False, False, arguments)
+    rig.vhost.add_exchange(exchange)
+    old = rig.declare("old", arguments={"dead-letter-exchange": "letters"})
+    client = rig.client()
+    properties = BasicProperties(headers=table_from_python({"x-delay": 1000}), delivery_mode=2)
+    route = find_route(client.connection, BasicPublish("", "old"))
+    publish(client.channel, route, content_frames(1, encode_content_header(DIGITS, properties), b"0" * DIGITS, 131072))
+    rig.finish()
+    got = rig.get(client, old)
+    assert got is not None
+    new: Queue | None = None
+    if not delayed:
+        new = rig.declare("new")
+        rig.vhost.add_binding(Binding(exchange, new, "", {}))
+    basic_methods.handle(client.channel, BasicReject(got.tag, False))
+    new = new or exchange.delay_queue
+    assert new is not None
+    rig.tick()
+    rig.turn(WRITER)
+    assert numbers(find_queues({int(old.id): "old"}, rig.memory.killed())["old"]) == [0]
+    rig.turn(DEFINITIONS)
+    rig.finish()
+    assert find_queues({int(old.id): "old"}, rig.memory.killed())["old"] == []
+    assert (new.ready_count(), live(rig)) == (1, 1)
+    rig = restarted(rig)
+    rig.finish()
+    assert (rig.queue("old").ready_count(), live(rig)) == (0, 1)
     rig.stop()
 
 

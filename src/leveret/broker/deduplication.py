@@ -16,6 +16,7 @@ Long identifiers are kept as digests, so a client can't fill the memory with the
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
@@ -62,7 +63,7 @@ class Identifiers:
         self._header: Final = header
         self._size: Final[i64] = size
         self._ttl: Final[i64] = ttl
-        self._known: Final[dict[bytes, Identity]] = {}
+        self._known: Final[OrderedDict[bytes, Identity]] = OrderedDict()  # finding a dict's first entry takes long
 
     def __len__(self) -> int:
         return len(self._known)
@@ -100,7 +101,7 @@ class Identifiers:
         if self._size == 0:
             return
         if self._size != UNBOUNDED and len(self._known) >= self._size:
-            del self._known[next(iter(self._known))]
+            self._known.popitem(last=False)
         if identity.ttl >= 0:
             identity.until = now + identity.ttl
         self._known[identity.identifier] = identity

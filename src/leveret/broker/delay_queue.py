@@ -35,6 +35,7 @@ log: Final = logging.getLogger("leveret.broker")
 
 NAME_PREFIX: Final = "amq.delayed-"
 MOVES_AT_ONCE: Final = 250  # messages that a delay queue moves before others have their turn
+OCTETS_OF_MOVE: Final = 1024  # of a header, which may name thousands of keys: so many take as long as another message
 
 
 class DelayQueue(Queue):
@@ -71,10 +72,12 @@ class DelayQueue(Queue):
         if self.store.backed_up():
             self.head_timer.set(timers.time_ms + BACKED_UP_DELAY)
             return
-        for _ in range(MOVES_AT_ONCE):
+        moves = MOVES_AT_ONCE
+        while moves > 0:
             message = self.delayed.take_due(timers.time_ms)
             if message is None:
                 break
+            moves -= 1 + int(message.header_size()) // OCTETS_OF_MOVE
             self._route_grouped(message)
         self._set_timer()
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from mypy_extensions import i64
 
 from leveret.amqp.field_table import Table
-from leveret.broker import expiry, length_limit
+from leveret.broker import expiry, length_limit, single_active
 from leveret.broker.backing_queue import BackingQueue
 from leveret.broker.binding import Destination
 from leveret.broker.consumer import OUTPUT_LIMIT, Consumer, Delivery
@@ -262,7 +262,7 @@ class Queue(Destination):
             consumer.unacked -= 1
             consumer.channel.consumers_unacked -= 1
             if self.handing_over and consumer.unacked == 0 and consumer is self.active_consumer:
-                self._activate_next()
+                single_active.activate_next(self)
 
     def fetch(self, no_ack: bool) -> tuple[Message, i64, bool] | None:
         """Take and hand out the message that is next, None if there is none: for basic.get."""
@@ -355,10 +355,8 @@ class Queue(Destination):
             self.exclusive_consumer = consumer
         if not self.settings.single_active_consumer:
             self.rotation.add(consumer)
-        elif self.active_consumer is None:
-            self._activate(consumer)
-        elif self.is_quorum and consumer.priority > self.active_consumer.priority:
-            self._deactivate(self.active_consumer)
+        else:
+            single_active.added(self, consumer)
         self.unused_timer.cancel()
         self.touch()
 
@@ -371,45 +369,17 @@ class Queue(Destination):
         if self.exclusive_consumer is consumer:
             self.exclusive_consumer = None
         if not self.settings.single_active_consumer:
-            self._take_out(consumer)
+            self.take_out(consumer)
         elif self.active_consumer is consumer:
-            if not self.handing_over:
-                self._take_out(consumer)
-            self._activate_next()
+            single_active.removed(self, consumer)
         if not self.consumers:
             self.unused_timer.renew()
 
-    def _take_out(self, consumer: Consumer) -> None:
+    def take_out(self, consumer: Consumer) -> None:
+        """A consumer gets no more messages."""
         self.rotation.remove(consumer)
         consumer.channel.parked.pop(consumer, None)
         consumer.parked = False
-
-    def _activate(self, consumer: Consumer) -> None:
-        self.active_consumer = consumer
-        self.rotation.add(consumer)
-        self.touch()
-
-    def _deactivate(self, consumer: Consumer) -> None:
-        """A consumer of higher priority came: the active one gets nothing more, and its turn ends when it has settled.
-
-        So no two consumers work at messages of the queue at the same time (RabbitMQ 4, quorum queues only).
-        """
-        if not self.handing_over:
-            self._take_out(consumer)
-            self.handing_over = True
-        if consumer.unacked == 0:
-            self._activate_next()
-
-    def _activate_next(self) -> None:
-        """The turn of the active consumer is over: next is the one of highest priority that has waited longest."""
-        self.handing_over = False
-        self.active_consumer = None
-        best: Consumer | None = None
-        for consumer in self.consumers:
-            if best is None or consumer.priority > best.priority:
-                best = consumer
-        if best is not None:
-            self._activate(best)
 
     def unpark(self, consumer: Consumer) -> None:
         """A parked consumer may have room again."""

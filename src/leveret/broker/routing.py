@@ -21,7 +21,6 @@ from leveret.broker.queue import Queue
 
 if TYPE_CHECKING:
     from leveret.broker.connection import Connection
-    from leveret.broker.vhost import VirtualHost
 
 
 NO_PROPERTIES: Final = BasicProperties()
@@ -53,23 +52,17 @@ def find_route(connection: Connection, publish: BasicPublish) -> Route:
             ACCESS_REFUSED, f"cannot publish to internal exchange '{exchange.name}' in vhost '{vhost.name}'"
         )
     check_topic(connection, WRITE, exchange, publish.routing_key)
-    return new_route(vhost, exchange, vhost.address(publish.exchange, publish.routing_key), publish.mandatory)
-
-
-def new_route(vhost: VirtualHost, exchange: Exchange, address: Address, mandatory: bool) -> Route:
-    """The route from an exchange as things are now."""
-    queues, each_message = vhost.route(exchange, [address.routing_key], NO_PROPERTIES)
-    return Route(exchange, address, mandatory, queues, each_message or vhost.firehose.on, vhost.epoch)
+    address = vhost.address(publish.exchange, publish.routing_key)
+    queues, each_message = vhost.route(exchange, [publish.routing_key], NO_PROPERTIES)
+    return Route(exchange, address, publish.mandatory, queues, each_message or vhost.firehose.on, vhost.epoch)
 
 
 def current_route(connection: Connection, route: Route) -> Route:
-    """The same route as things are now: while a message came in piece by piece, queues may have come and gone.
+    """The same route as things are now: while a message came in piece by piece, anything may have come and gone.
 
-    SoftError 403 if the user may not publish to it any more.
+    Errors as of `find_route`: the exchange may be another one by now, or none.
     """
-    vhost = connection.vhost_opened()
-    if route.epoch == vhost.epoch:
+    if route.epoch == connection.vhost_opened().epoch:
         return route
-    check_access(connection, WRITE, EXCHANGE, route.address.exchange)
-    check_topic(connection, WRITE, route.exchange, route.address.routing_key)
-    return new_route(vhost, route.exchange, route.address, route.mandatory)
+    address = route.address
+    return find_route(connection, BasicPublish(address.exchange, address.routing_key, route.mandatory))

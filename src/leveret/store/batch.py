@@ -74,12 +74,17 @@ class Remove(Step):
 
 
 class Group(LogEntry):
-    """What happens wholly or not at all."""
+    """What happens wholly or not at all.
+
+    But one that is `early` takes messages from a queue and brings others to one whose definition is not on the disk
+    yet. It settles nothing before the definition is there: a crash may leave both, rather than neither.
+    """
 
     def __init__(self) -> None:
         self.messages: Final[list[Message]] = []
         self.settled: Final[list[tuple[Message, i64]]] = []  # and the id of the queue that is done with it
         self.octets: i64 = 0  # content of the messages
+        self.early = False
 
 
 class Copy(LogEntry):

@@ -52,8 +52,9 @@ GROUP_SETTLES: Final = 1024
 class Commit(Job):
     """Commits the definitions that were changed."""
 
-    def __init__(self, store: LocalStore, changes: Changes, deleted: list[Queue], number: int) -> None:
+    def __init__(self, store: LocalStore, changes: Changes, deleted: list[Queue], number: int, queues: int) -> None:
         self.store: Final = store
+        self.queues: Final = queues  # the id of the first queue that is too new to be among them
         self.deleted: Final = deleted
         self.changes: Final = changes
         self.number: Final = number
@@ -66,7 +67,7 @@ class Commit(Job):
         """Let go of who waits for it; on the event loop."""
         for queue in self.deleted:
             queue.bury()
-        self.store.committed_now(self.number)
+        self.store.committed_now(self.number, self.queues)
 
 
 class LocalStore(Store):
@@ -127,6 +128,7 @@ class LocalStore(Store):
         self._next_queue_id = max(self._next_queue_id, recovery.highest_queue_id + 1)
         for segment in recovery.segments.values():
             self._log.adopt(segment)
+        self._log.committed_queues = self._next_queue_id
         for (queue_id, priority), found in recovery.queues.items():
             queue = queues[queue_id]
             if isinstance(queue, DelayQueue) and isinstance(found, RecoveredDelays):
@@ -390,9 +392,10 @@ class LocalStore(Store):
             self._held.setdefault(number, []).append(connection)
             connection.holds += 1
 
-    def committed_now(self, number: int) -> None:
-        """The definitions of a tick are on disk."""
+    def committed_now(self, number: int, queues: int) -> None:
+        """The definitions of a tick are on disk, also of all the queues with ids below this one."""
         self._committed = number
+        self._log.committed_queues = queues
         for connection in self._held.pop(number, []):
             self._let_go(connection)
         for callback in self._called_back.pop(number, []):
@@ -406,7 +409,8 @@ class LocalStore(Store):
     def end_tick(self) -> None:
         if self._changes:
             self._commit_number += 1
-            self._committer.submit(Commit(self, self._changes, self._deleted, self._commit_number))
+            commit = Commit(self, self._changes, self._deleted, self._commit_number, self._next_queue_id)
+            self._committer.submit(commit)
             self._changes = Changes()
             self._deleted = []
         if self._sync_interval > 0 and self._broker is not None:
@@ -431,6 +435,7 @@ class LocalStore(Store):
         if batch.commit > self._committed:
             self._unconfirmed.append(batch)
             return
+        self._log.settle_groups(batch, True)
         for channel, tag in batch.confirms:
             channel.confirm_through(tag)
         for connection in batch.held:

@@ -65,6 +65,7 @@ class MessageLog:
         self.sync_due = False  # in the modes that don't sync each batch: the next one is to be synced
         self._unsynced = False
         self.always_sync: Final = always_sync
+        self.committed_queues: i64 = 0  # durable queues with ids below this one have their definitions on the disk
         self.segments: Final[dict[int, Segment]] = {}
         self.active = Segment(0)
         self.pending: list[LogEntry] = []
@@ -284,6 +285,9 @@ class MessageLog:
         self._cancel_passing(group)
         settled = [(int(self.resolve(message.place)), int(queue_id)) for message, queue_id in group.settled]
         settled = [(place, queue_id) for place, queue_id in settled if place >= 0]
+        if any(queue_id < self.committed_queues for _, queue_id in settled) and self._goes_to_new_queue(group):
+            group.early = True
+            settled = []
         messages: list[Message] = []
         size: i64 = 0
         for message in group.messages:
@@ -297,6 +301,13 @@ class MessageLog:
             size += len(message.content) + len(targets) * TARGET
         self._add_group_record(batch, messages, settled)
         batch.groups.append(group)
+
+    def _goes_to_new_queue(self, group: Group) -> bool:
+        for message in group.messages:
+            for target in message.targets or []:
+                if target.queue.id >= self.committed_queues:
+                    return True
+        return False
 
     def _cancel_passing(self, group: Group) -> None:
         """What a group brought to a queue and took from it again was never there."""
@@ -406,15 +417,20 @@ class MessageLog:
     def completed(self, batch: Batch) -> None:
         """A batch is written and, if it had to be, synced."""
         self.writing = None
-        for group in batch.groups:
-            for message, queue_id in group.settled:
-                self.settle(message, queue_id)
+        self.settle_groups(batch, False)
         for queue in list(self.behind):
             if queue.let_go(batch.readable):
                 del self.behind[queue]
         if batch.copies:
             self._finish_copies(batch.copies)
         self.on_done(batch)
+
+    def settle_groups(self, batch: Batch, early: bool) -> None:
+        """What the groups of a batch settled is so: of those that are early, now that the definitions are committed."""
+        for group in batch.groups:
+            if group.early == early:
+                for message, queue_id in group.settled:
+                    self.settle(message, queue_id)
 
     def _finish_copies(self, copies: list[Copy]) -> None:
         """The copies are on disk: the records they were made from are not needed any more."""
