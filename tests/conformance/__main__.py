@@ -17,7 +17,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.conformance.brokers import Brokers, certify, loopback_address
+from tests.conformance.brokers import Brokers, brought_along, certify, hand_out, loopback_address
 from tests.conformance.containers import ContainerServer
 from tests.conformance.packages import CannotFetch, Packages
 from tests.conformance.suites import HERE, SUITES, Place, Suite, deselected
@@ -62,12 +62,13 @@ def surroundings(suite: Suite, place: Place, folder: Path, results: Path) -> dic
 def run(suite: Suite, packages: Packages, folder: Path, given: argparse.Namespace) -> Result:
     """Run one suite with brokers of its own."""
     result = Result(suite)
-    packages.complete(suite)
+    unpacked = packages.unpack(suite, folder)
     results = folder / "results.json"
     begun = time.monotonic()
     address = loopback_address()
-    certificates = packages.certificates(suite) or certify(folder / "certificates", address)
-    packages.hand_out(suite, certificates)
+    certificates = brought_along(unpacked) or certify(folder / "certificates", address)
+    if suite.name == "amqp":
+        hand_out(unpacked, certificates)
     with Brokers(folder, certificates, given.rabbitmq) as brokers:
         main = brokers.new(address if suite.name in NEEDS_DEFAULT_PORTS else None)
         with ContainerServer(brokers, main) as server:
@@ -81,7 +82,7 @@ def run(suite: Suite, packages: Packages, folder: Path, given: argparse.Namespac
             with (folder / "pytest.log").open("w") as log:
                 process = subprocess.run(
                     [*command, *(suite.short if given.short else suite.paths)],
-                    cwd=packages.unpacked(suite),
+                    cwd=unpacked,
                     env=surroundings(suite, place, folder / "bin", results),
                     stdout=None if given.verbose else log,
                     stderr=subprocess.STDOUT,
