@@ -25,7 +25,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Suite:
-    """`archive` unpacks to a folder in which pytest is given `paths`; `short` of these fit into a run of CI.
+    """`archive` unpacks to a folder in which pytest is given `paths`; `short` of these fit into a minute.
 
     `added` are files that the tests import and that the archive lacks: where they go, and which of ours it is.
     """
@@ -74,16 +74,21 @@ class Suite:
 
 
 SUITES = (
+    Suite("amqp", "amqp-5.4.2.tar.gz", ("t",), ("t/integration",)),
+    Suite(
+        "amqpstorm",
+        "amqpstorm-3.1.4-py3-none-any.whl",
+        ("amqpstorm/tests",),
+        tuple(f"amqpstorm/tests/functional/{name}" for name in ("management", "test_queue.py", "test_web_based.py")),
+    ),
     Suite(
         "aiormq",
         "aiormq-7.2.4.tar.gz",
         ("tests",),
-        ("tests",),
+        ("tests/test_nowait.py", "tests/test_consumer_publish.py"),
         added=(("conftest.py", "aiormq_conftest.py"),),
         plugins=("aiomisc_pytest",),
     ),
-    Suite("aio-pika", "aio_pika-10.2.1.tar.gz", ("tests",), ("tests",), plugins=("aiomisc_pytest",)),
-    Suite("amqp", "amqp-5.4.2.tar.gz", ("t",), ("t",)),
     Suite("kombu", "kombu-5.7.0.tar.gz", ("t/integration/test_py_amqp.py",), ()),
     Suite(
         "dramatiq",
@@ -92,7 +97,7 @@ SUITES = (
         (),
         added=(("tests/conftest.py", "dramatiq_conftest.py"), ("tests/common.py", "dramatiq_common.py")),
     ),
-    Suite("amqpstorm", "amqpstorm-3.1.4-py3-none-any.whl", ("amqpstorm/tests",), ()),
+    Suite("aio-pika", "aio_pika-10.2.1.tar.gz", ("tests",), (), plugins=("aiomisc_pytest",)),
 )
 
 
