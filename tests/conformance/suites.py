@@ -85,7 +85,7 @@ SUITES = (
         "aiormq",
         "aiormq-7.2.4.tar.gz",
         ("tests",),
-        ("tests/test_nowait.py", "tests/test_consumer_publish.py"),
+        ("tests/test_nowait.py", "tests/test_consumer_publish.py", "tests/test_publish_cancel.py"),
         added=(("conftest.py", "aiormq_conftest.py"),),
         plugins=("aiomisc_pytest",),
     ),
