@@ -266,3 +266,13 @@ def test_users_begin_with_what_the_defaults_say() -> None:
     assert broker.users.user("guest").tags == ["administrator"]
     assert broker.users.check_password("guest", b"guest") is broker.users.user("guest")
     assert broker.users.check_password("guest", b"Guest") is None
+
+
+def test_what_is_remembered_of_strangers_has_an_end() -> None:
+    failed = FailedLogins()
+    for _ in range(FREE_FAILURES):
+        failed.failed("x" * 60_000, "a", 0.0)
+    assert failed.delay("x" * 60_000, "a", 0.0) == FIRST_DELAY
+    assert failed.delay("x" * 50_000, "a", 0.0) == FIRST_DELAY  # of a name that is too long the beginning counts
+    failed.succeeded("x" * 60_000, "a")
+    assert failed.delay("x" * 60_000, "a", 0.0) == 0.0
