@@ -98,6 +98,13 @@ def test_what_can_not_be_kept_or_shown_again_is_refused(api: Api, path: str, bod
     api.get("/api/global-parameters")
 
 
+@pytest.mark.parametrize("value", ["1e400", "[" * 500 + "]" * 500])
+def test_definitions_with_what_can_not_be_shown_again_are_refused(api: Api, value: str) -> None:
+    body = f'{{"global_parameters":[{{"name":"hostile","value":{value}}}]}}'
+    assert api.post("/api/definitions", body).error == (400, "bad_request", "failed_to_parse_json")
+    assert "hostile" not in [row["name"] for row in api.get("/api/global-parameters")]
+
+
 def test_other_bodies_that_make_no_sense(api: Api) -> None:
     reply = api.put("/api/vhosts/hostile", {"description": {"a": 1}})
     assert reply.error == (400, "bad_request", ["not_string", "description"])
