@@ -17,11 +17,12 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from tests.conformance.brokers import Certificates
 from tests.conformance.suites import HERE, Suite
+from tests.support.certificates import Authority
 
 SUITES_LIST = HERE / "suites.txt"
 ENVIRONMENT_LIST = HERE / "environment.txt"
-PIP = ("-m", "pip", "--quiet", "--disable-pip-version-check")
 TIMEOUT = 600.0  # seconds for one call of pip
 
 
@@ -29,21 +30,16 @@ class CannotFetch(Exception):
     """pip could not fetch what is needed; the text is what it said."""
 
 
-def pip(python: str, *arguments: str) -> None:
-    """Run pip. Raises CannotFetch."""
+def pip(*arguments: str) -> None:
+    """Run the pip of the environment that this runs in. Raises CannotFetch."""
+    command = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments]
+    told = " ".join(command)
     try:
-        subprocess.run(
-            [python, *PIP, *arguments],
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT,
-            check=True,
-            stdin=subprocess.DEVNULL,
-        )
+        subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=True, stdin=subprocess.DEVNULL)
     except subprocess.TimeoutExpired as error:
-        raise CannotFetch(f"pip {arguments[0]} took more than {TIMEOUT:.0f} seconds") from error
+        raise CannotFetch(f"{told}\ntook more than {TIMEOUT:.0f} seconds") from error
     except subprocess.CalledProcessError as error:
-        raise CannotFetch(f"pip {arguments[0]} failed, so the suites can't be run:\n{error.stderr.strip()}") from error
+        raise CannotFetch(f"{told}\nfailed, so the suites can't be run:\n{error.stderr.strip()}") from error
 
 
 def requirements(suites: Sequence[Suite]) -> str:
@@ -100,8 +96,8 @@ class Packages:
         if done.exists():
             return
         shutil.rmtree(self.environment, ignore_errors=True)
-        subprocess.run([sys.executable, "-m", "venv", str(self.environment)], check=True)
-        pip(str(self.python), "install", "--requirement", str(ENVIRONMENT_LIST))
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(self.environment)], check=True)
+        pip("--python", str(self.python), "install", "--requirement", str(ENVIRONMENT_LIST))
         done.touch()
 
     def fetch_archives(self, suites: Sequence[Suite]) -> None:
@@ -110,9 +106,7 @@ class Packages:
             return
         wanted = self.archives / "requirements.txt"
         wanted.write_text(requirements(missing))
-        pip(
-            sys.executable, "download", "--no-deps", "--require-hashes", "--dest", str(self.archives), "-r", str(wanted)
-        )
+        pip("download", "--no-deps", "--require-hashes", "--dest", str(self.archives), "-r", str(wanted))
         for suite in missing:
             unpack(self.archives / suite.archive, self.unpacked(suite))
 
@@ -123,3 +117,25 @@ class Packages:
             shutil.copy(HERE / "added" / ours, path)
             if path.parent != self.unpacked(suite):
                 (path.parent / "__init__.py").touch()
+
+    def certificates(self, suite: Suite) -> Certificates | None:
+        """The certificates that a suite brings with it, if it does."""
+        folder = self.unpacked(suite) / "tests" / "certs"
+        if not folder.exists():
+            return None
+        names = ("ca.pem", "server.pem", "server.key", "client.pem", "client.key")
+        return Certificates(*(folder / name for name in names))
+
+    def hand_out(self, suite: Suite, certificates: Certificates) -> None:
+        """Put ours where py-amqp's tests look for theirs, which their sdist lacks; "broken" are those of a stranger."""
+        if suite.name != "amqp":
+            return
+        folder = self.unpacked(suite) / "t" / "certs"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        shutil.copy(certificates.authority, folder / "ca_certificate.pem")
+        shutil.copy(certificates.client, folder / "client_certificate.pem")
+        shutil.copy(certificates.client_key, folder / "client_key.pem")
+        stranger = Authority(folder, "stranger").issue("client")
+        stranger.certfile.rename(folder / "client_certificate_broken.pem")
+        stranger.keyfile.rename(folder / "client_key_broken.pem")
