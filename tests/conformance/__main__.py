@@ -17,10 +17,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.conformance.brokers import Brokers, certify, loopback_address
+from tests.conformance.brokers import Brokers, brought_along, certify, hand_out, loopback_address
 from tests.conformance.containers import ContainerServer
 from tests.conformance.packages import CannotFetch, Packages
 from tests.conformance.suites import HERE, SUITES, Place, Suite, deselected
+from tests.support.rabbitmq import CannotStart
 
 SUITE_TIMEOUT = 3600.0  # seconds, after which a suite is stuck
 TEST_TIMEOUT = 150  # seconds; the longest test has two minutes by itself
@@ -59,29 +60,34 @@ def surroundings(suite: Suite, place: Place, folder: Path, results: Path) -> dic
     return kept | suite.surroundings(place)
 
 
+def command_of(suite: Suite, packages: Packages, given: argparse.Namespace) -> list[str]:
+    """How to run the pytest of a suite, with the plugins that are named and no others."""
+    command = [str(packages.python), "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    for plugin in ("loopback_only", "pytest_timeout", *suite.plugins):
+        command += ["-p", plugin]
+    command += ["--timeout", str(TEST_TIMEOUT), "--tb", "short" if given.verbose else "line"]
+    command += ["-o", "addopts=", "-o", "log_cli=false", *(["-k", given.only] if given.only else [])]
+    return [*command, *(suite.short if given.short else suite.paths)]
+
+
 def run(suite: Suite, packages: Packages, folder: Path, given: argparse.Namespace) -> Result:
     """Run one suite with brokers of its own."""
     result = Result(suite)
-    packages.complete(suite)
-    results = folder / "results.json"
+    unpacked, results = packages.unpack(suite, folder), folder / "results.json"
     begun = time.monotonic()
     address = loopback_address()
-    certificates = packages.certificates(suite) or certify(folder / "certificates", address)
-    packages.hand_out(suite, certificates)
-    with Brokers(folder, certificates, given.rabbitmq) as brokers:
-        main = brokers.new(address if suite.name in NEEDS_DEFAULT_PORTS else None)
-        with ContainerServer(brokers, main) as server:
-            server.install_rabbitmqctl(folder / "bin")
-            place = Place(main.port, main.tls_port, main.http_url, main.address, server.docker_host, certificates)
-            command = [str(packages.python), "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-            for plugin in ("loopback_only", "pytest_timeout", *suite.plugins):
-                command += ["-p", plugin]
-            command += ["--timeout", str(TEST_TIMEOUT), "--tb", "short" if given.verbose else "line", "-o", "addopts="]
-            command += ["-o", "log_cli=false", *(["-k", given.only] if given.only else [])]
-            with (folder / "pytest.log").open("w") as log:
+    certificates = brought_along(unpacked) or certify(folder / "certificates", address)
+    if suite.name == "amqp":
+        hand_out(unpacked, certificates)
+    try:
+        with Brokers(folder, certificates, given.rabbitmq) as brokers, (folder / "pytest.log").open("w") as log:
+            main = brokers.new(address if suite.name in NEEDS_DEFAULT_PORTS else None)
+            with ContainerServer(brokers, main) as server:
+                server.install_rabbitmqctl(folder / "bin")
+                place = Place(main.port, main.tls_port, main.http_url, main.address, server.docker_host, certificates)
                 process = subprocess.run(
-                    [*command, *(suite.short if given.short else suite.paths)],
-                    cwd=packages.unpacked(suite),
+                    command_of(suite, packages, given),
+                    cwd=unpacked,
                     env=surroundings(suite, place, folder / "bin", results),
                     stdout=None if given.verbose else log,
                     stderr=subprocess.STDOUT,
@@ -89,10 +95,12 @@ def run(suite: Suite, packages: Packages, folder: Path, given: argparse.Namespac
                     timeout=SUITE_TIMEOUT,
                     check=False,
                 )
+                if process.returncode not in (0, 1):
+                    result.trouble.append(f"pytest ended with status {process.returncode}")
+    except (AssertionError, CannotStart, subprocess.TimeoutExpired) as error:
+        result.trouble.append(str(error))
     result.duration = time.monotonic() - begun
-    if process.returncode not in (0, 1) or not results.exists():
-        result.trouble.append(f"pytest ended with status {process.returncode}")
-    else:
+    if results.exists():
         told = json.loads(results.read_text())
         result.outcomes = told["outcomes"]
         result.trouble += [f"no test has the name {name} of the list" for name in told["unknown"] if not given.only]

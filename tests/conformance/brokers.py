@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import random
 import re
+import shutil
 import signal
 import socket
 import sys
@@ -70,6 +71,25 @@ def certify(folder: Path, address: str) -> Certificates:
     for key in (server.keyfile, client.keyfile):
         key.chmod(0o644)  # RabbitMQ runs as another user; nobody keeps anything behind these
     return Certificates(authority.certfile, server.certfile, server.keyfile, client.certfile, client.keyfile)
+
+
+def brought_along(unpacked: Path) -> Certificates | None:
+    """The certificates that the tests of aiormq bring with them."""
+    folder = unpacked / "tests" / "certs"
+    names = ("ca.pem", "server.pem", "server.key", "client.pem", "client.key")
+    return Certificates(*(folder / name for name in names)) if folder.exists() else None
+
+
+def hand_out(unpacked: Path, certificates: Certificates) -> None:
+    """Put ours where py-amqp's tests look for theirs, which their sdist lacks; "broken" are those of a stranger."""
+    folder = unpacked / "t" / "certs"
+    folder.mkdir()
+    shutil.copy(certificates.authority, folder / "ca_certificate.pem")
+    shutil.copy(certificates.client, folder / "client_certificate.pem")
+    shutil.copy(certificates.client_key, folder / "client_key.pem")
+    stranger = Authority(folder, "stranger").issue("client")
+    stranger.certfile.rename(folder / "client_certificate_broken.pem")
+    stranger.keyfile.rename(folder / "client_key_broken.pem")
 
 
 class Leveret:

@@ -17,9 +17,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.conformance.brokers import Certificates
 from tests.conformance.suites import HERE, Suite
-from tests.support.certificates import Authority
 
 SUITES_LIST = HERE / "suites.txt"
 ENVIRONMENT_LIST = HERE / "environment.txt"
@@ -49,22 +47,6 @@ def requirements(suites: Sequence[Suite]) -> str:
     return "\n".join(line for line in lines if line.startswith("-") or line.split("==")[0] in names) + "\n"
 
 
-def unpack(archive: Path, folder: Path) -> None:
-    """Unpack an sdist, which has its folder in it, or a wheel, which has not, so that there is `folder` in the end."""
-    fresh = folder.with_suffix(".unpacking")
-    shutil.rmtree(fresh, ignore_errors=True)
-    if archive.suffix == ".whl":
-        with zipfile.ZipFile(archive) as wheel:
-            wheel.extractall(fresh)
-        (fresh / "pytest.ini").touch()  # an sdist has its settings; without any, pytest would find Leveret's
-        fresh.rename(folder)
-        return
-    with tarfile.open(archive) as sdist:
-        sdist.extractall(fresh, filter="data")
-    (fresh / folder.name).rename(folder)
-    fresh.rmdir()
-
-
 class Packages:
     """What was fetched, in a folder of its own."""
 
@@ -80,9 +62,6 @@ class Packages:
     @property
     def python(self) -> Path:
         return self.environment / "bin" / "python"
-
-    def unpacked(self, suite: Suite) -> Path:
-        return self.archives / suite.folder
 
     def fetch(self, suites: Sequence[Suite]) -> None:
         """Fetch what is not there yet, both at a time. Raises CannotFetch."""
@@ -101,41 +80,26 @@ class Packages:
         done.touch()
 
     def fetch_archives(self, suites: Sequence[Suite]) -> None:
-        missing = [suite for suite in suites if not self.unpacked(suite).exists()]
+        missing = [suite for suite in suites if not (self.archives / suite.archive).exists()]
         if not missing:
             return
         wanted = self.archives / "requirements.txt"
         wanted.write_text(requirements(missing))
         pip("download", "--no-deps", "--require-hashes", "--dest", str(self.archives), "-r", str(wanted))
-        for suite in missing:
-            unpack(self.archives / suite.archive, self.unpacked(suite))
 
-    def complete(self, suite: Suite) -> None:
-        """Add the files that the tests of a suite import and that its archive lacks."""
+    def unpack(self, suite: Suite, folder: Path) -> Path:
+        """Unpack a suite in a folder, add what its tests import and its archive lacks, and give where it is."""
+        archive, unpacked = self.archives / suite.archive, folder / suite.folder
+        if archive.suffix == ".whl":
+            with zipfile.ZipFile(archive) as wheel:
+                wheel.extractall(unpacked)
+            (unpacked / "pytest.ini").touch()  # an sdist has its settings; without any, pytest would look further up
+        else:
+            with tarfile.open(archive) as sdist:
+                sdist.extractall(folder, filter="data")
         for place, ours in suite.added:
-            path = self.unpacked(suite) / place
+            path = unpacked / place
             shutil.copy(HERE / "added" / ours, path)
-            if path.parent != self.unpacked(suite):
+            if path.parent != unpacked:
                 (path.parent / "__init__.py").touch()
-
-    def certificates(self, suite: Suite) -> Certificates | None:
-        """The certificates that a suite brings with it, if it does."""
-        folder = self.unpacked(suite) / "tests" / "certs"
-        if not folder.exists():
-            return None
-        names = ("ca.pem", "server.pem", "server.key", "client.pem", "client.key")
-        return Certificates(*(folder / name for name in names))
-
-    def hand_out(self, suite: Suite, certificates: Certificates) -> None:
-        """Put ours where py-amqp's tests look for theirs, which their sdist lacks; "broken" are those of a stranger."""
-        if suite.name != "amqp":
-            return
-        folder = self.unpacked(suite) / "t" / "certs"
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
-        shutil.copy(certificates.authority, folder / "ca_certificate.pem")
-        shutil.copy(certificates.client, folder / "client_certificate.pem")
-        shutil.copy(certificates.client_key, folder / "client_key.pem")
-        stranger = Authority(folder, "stranger").issue("client")
-        stranger.certfile.rename(folder / "client_certificate_broken.pem")
-        stranger.keyfile.rename(folder / "client_key_broken.pem")
+        return unpacked

@@ -97,6 +97,6 @@ SUITES = (
 
 
 def deselected() -> dict[str, dict[str, str]]:
-    """For each suite the tests that are left out, and why. `*` in a name is any text, and a prefix is enough."""
+    """For each suite the tests that are left out, and why. `*` in a name is any text."""
     with (HERE / "deselected.toml").open("rb") as file:
         return tomllib.load(file)

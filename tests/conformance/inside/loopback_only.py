@@ -53,7 +53,7 @@ sys.addaudithook(forbid_leaving)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    patterns = {name: re.compile(re.escape(name).replace(r"\*", ".*")) for name in DESELECTED}
+    patterns = {name: re.compile(re.escape(name).replace(r"\*", ".*") + r"(?:$|\[|::)") for name in DESELECTED}
     left_out = [item for item in items if any(pattern.match(item.nodeid) for pattern in patterns.values())]
     collected = {item.nodeid for item in items}
     given = {argument.split("::")[0] for argument in config.args}
