@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import ssl
 import subprocess
 from collections.abc import Iterator
 from datetime import timedelta
@@ -13,7 +15,7 @@ import pytest
 
 from leveret.server.certificate_dates import CannotRead, validities
 from tests.ctl.conftest import leveretctl_here
-from tests.http.api import Api
+from tests.http.client import Api
 from tests.support.certificates import DAY, NOW, Authority, Issued
 from tests.support.encrypted import TlsBroker
 
@@ -95,7 +97,7 @@ def test_leveretctl(looking: TlsBroker, soon: Issued) -> None:
     assert f'port: {looking.tls_port}, protocol: :"amqp/ssl", purpose: "AMQP' in amqp
     assert "protocol: :https, " in https
     answer = json.loads(ctl(looking, "--formatter", "json", "--within", "1", "--unit", "months").stderr)
-    assert (answer["result"], [each["port"] for each in answer["expired"]][0]) == ("error", looking.tls_port)
+    assert (answer["result"], answer["expired"][0]["port"]) == ("error", looking.tls_port)
     passed = ctl(looking, "-q", "--within", "0", "--unit", "years")
     assert (passed.returncode, passed.stdout) == (0, "No certificates are expiring within 0 years.\n")
     assert json.loads(ctl(looking, "--within", "0", "--formatter", "json").stdout) == {"result": "ok"}
@@ -129,9 +131,6 @@ def test_dates_of_every_certificate_in_a_file(tmp_path: Path, authority: Authori
 
 def test_damaged_files_are_errors(tmp_path: Path, authority: Authority) -> None:
     """Cut off anywhere, or with any octet of the first part of the certificate changed: dates, or CannotRead."""
-    import base64
-    import ssl
-
     der = ssl.PEM_cert_to_DER_cert(authority.certfile.read_text())
     file = tmp_path / "damaged.pem"
     refused = 0
