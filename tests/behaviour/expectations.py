@@ -116,6 +116,17 @@ def publish(channel: BlockingChannel, queue: str, *bodies: str | bytes) -> None:
     await_errors(channel)
 
 
+def give_all_back(channel: BlockingChannel, how: str) -> None:
+    """All that is unacked on the channel goes back: by recover, by nack, or by the channel's close."""
+    if how == "recover":
+        channel.basic_recover(requeue=True)
+    elif how == "nack":
+        channel.basic_nack(0, multiple=True, requeue=True)
+        await_errors(channel)
+    else:
+        channel.close()
+
+
 class Consumer:
     """A consumer that keeps what it is given, acknowledging nothing by itself."""
 

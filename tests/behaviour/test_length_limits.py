@@ -18,6 +18,7 @@ from tests.behaviour.expectations import (
     get,
     get_bodies,
     get_one,
+    give_all_back,
     publish,
     ready_count,
     wait_until,
@@ -460,3 +461,20 @@ def test_a_transaction_that_fits_is_committed(
     publish(work, queue.name, "1", "2")
     work.tx_commit()
     assert queue.ready() == [b"1", b"2"]
+
+
+@pytest.mark.parametrize("back", ["recover", "nack", "close"])
+def test_what_is_too_much_when_it_comes_back_dies_oldest_first(
+    channel: BlockingChannel, connection: BlockingConnection, names: Names, back: str
+) -> None:
+    queue = Mortal(channel, names, max_length=2)
+    other = connection.channel()
+    consumer = Consumer(other, queue.name)
+    queue.publish("1", "2", "3")
+    other.basic_nack(consumer.wait_for(3)[0].tag, requeue=True)
+    assert consumer.wait_for(4)[3].body == b"1"
+    other.basic_cancel(consumer.tag)
+    queue.publish("4")
+    give_all_back(other, back)
+    assert queue.died_bodies(2) == [b"1", b"2"]
+    assert queue.ready() == [b"3", b"4"]

@@ -18,6 +18,7 @@ from tests.behaviour.expectations import (
     channel_closed,
     get,
     get_one,
+    give_all_back,
     leveret_only,
     publish,
     ready_count,
@@ -246,6 +247,24 @@ def test_a_message_of_no_time_waits_behind_the_head(channel: BlockingChannel, na
     queue = Mortal(channel, names)
     queue.publish("head")
     queue.publish("behind", expiration="0")
+    assert (ready_count(channel, queue.name), ready_count(channel, queue.dead)) == (2, 0)
+    assert get_one(channel, queue.name).body == b"head"
+    assert queue.died_bodies(1) == [b"behind"]
+
+
+@pytest.mark.parametrize("back", ["recover", "nack", "close"])
+def test_what_comes_back_with_its_head_waits_behind_it(
+    channel: BlockingChannel, connection: BlockingConnection, names: Names, back: str
+) -> None:
+    queue = Mortal(channel, names)
+    other = connection.channel()
+    consumer = Consumer(other, queue.name)
+    queue.publish("head")
+    queue.publish("behind", expiration="0")
+    other.basic_nack(consumer.wait_for(2)[0].tag, requeue=True)
+    assert consumer.wait_for(3)[2].body == b"head"
+    other.basic_cancel(consumer.tag)
+    give_all_back(other, back)
     assert (ready_count(channel, queue.name), ready_count(channel, queue.dead)) == (2, 0)
     assert get_one(channel, queue.name).body == b"head"
     assert queue.died_bodies(1) == [b"behind"]

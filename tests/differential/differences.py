@@ -122,7 +122,7 @@ def commits_out_of_order(moment: Moment) -> bool:
 
 
 def expires_unnoticed(moment: Moment) -> bool:
-    """A queue is shorter here, messages may expire, and it has priorities or several came back at once."""
+    """A queue with priorities is shorter here, and messages may expire."""
     expires = bool(moment.settings("message-ttl")) or any(
         "expiration" in dict(one.properties) for one in moment.before if isinstance(one, Publish)
     )
@@ -131,7 +131,7 @@ def expires_unnoticed(moment: Moment) -> bool:
         for one in moment.before
         if isinstance(one, DeclareQueue) and any(name == "x-max-priority" for name, _ in one.arguments)
     }
-    return expires and bool(moment.shorter if returns_at_once(moment.operation) else moment.shorter & prioritized)
+    return expires and bool(moment.shorter & prioritized)
 
 
 def own_dead_letter(moment: Moment) -> bool:
@@ -303,7 +303,7 @@ DIFFERENCES: tuple[Difference, ...] = (
     ),
     Difference(
         "expiry of a message that comes before others",
-        "It is seen at once; RabbitMQ looks when something else happens to the queue, or when all others are back.",
+        "It is seen at once; in a queue with priorities RabbitMQ looks only when something else happens to it.",
         (
             DeclareQueue("@q0", arguments=(("x-max-priority", Typed("l", 3)),)),
             Publish("", "@q0"),

@@ -67,16 +67,23 @@ def priorities_in_quorum_queue(moment: Moment) -> bool:
     return bool(quorum_queues(moment)) and len(priorities) > 1
 
 
-def without_lingering_consumers(moment: Moment) -> None:
-    """A quorum queue of 3.10 counts a consumer that was cancelled for as long as it has unacked messages."""
+def without_miscounted_consumers(moment: Moment) -> None:
+    """A quorum queue of RabbitMQ counts a consumer that was cancelled for as long as it has unacked messages, and does
+    not count those that wait for a single active one.
+    """
     if moment.where != "queues" or not moment.ours or not moment.theirs:
         return
+    alone = {
+        one.queue
+        for one in moment.before
+        if isinstance(one, DeclareQueue) and any(name == "x-single-active-consumer" for name, _ in one.arguments)
+    }
     for at, (ours, theirs) in enumerate(zip(moment.ours, moment.theirs, strict=False)):
         counts = dict(theirs.details)
         for queue in quorum_queues(moment) & ours.details.keys() & counts.keys():
-            counted, lingering = consumers(ours.details[queue]), consumers(counts[queue])
-            if counted < lingering:
-                counts[queue] = str(counts[queue]).replace(f" {lingering} consumers", f" {counted} consumers")
+            counted, miscounted = consumers(ours.details[queue]), consumers(counts[queue])
+            if counted < miscounted or (queue in alone and counted > miscounted == 1):
+                counts[queue] = str(counts[queue]).replace(f" {miscounted} consumers", f" {counted} consumers")
         moment.theirs[at] = Event(theirs.where, theirs.what, counts)
 
 
@@ -133,7 +140,7 @@ QUORUM_DIFFERENCES: tuple[Difference, ...] = (
     ),
     Difference(
         "consumers of a quorum queue",
-        "3.10 counts one that was cancelled until its messages are settled.",
+        "RabbitMQ counts one that was cancelled until its messages are settled, and none that waits to be active.",
         (
             DeclareQueue("@q0", durable=True, arguments=QUORUM),
             SelectConfirm(),
@@ -141,7 +148,7 @@ QUORUM_DIFFERENCES: tuple[Difference, ...] = (
             Consume("@q0", "c0"),
             Cancel("c0"),
         ),
-        adjust=without_lingering_consumers,
+        adjust=without_miscounted_consumers,
     ),
     Difference(
         "length of a quorum queue that refuses publishes",

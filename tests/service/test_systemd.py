@@ -70,7 +70,8 @@ def test_systemd_is_told_how_it_goes(
         monkeypatch.setenv("NOTIFY_SOCKET", address)
         with BrokerProcess(tmp_path) as broker:
             assert told(manager) == ["STATUS=reading the data folder"]
-            urls = f"amqp://127.0.0.1:{broker.port}, http://127.0.0.1:{broker.http_port}"
+            schemes = {"amqp": broker.port, "http": broker.http_port, "http+prometheus": broker.metrics_port}
+            urls = ", ".join(f"{scheme}://127.0.0.1:{port}" for scheme, port in schemes.items())
             assert told(manager) == ["READY=1", f"STATUS=listening on {urls}"]
             os.kill(broker.pid, signal.SIGTERM)
             assert told(manager) == ["STOPPING=1", "STATUS=closing connections"]

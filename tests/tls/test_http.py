@@ -47,7 +47,7 @@ def test_the_api_is_there_with_tls_and_without(tmp_path: Path, authority: Author
     with with_https(tmp_path, server) as broker:
         for context in (None, authority.context()):
             listeners = get(broker, "/api/overview", context)["listeners"]
-            assert [each["protocol"] for each in listeners] == ["amqp", "http", "https"]
+            assert [each["protocol"] for each in listeners] == ["amqp", "http", "https", "http/prometheus"]
 
 
 def test_a_new_certificate_is_shown_there_too(tmp_path: Path, authority: Authority, stranger: Authority) -> None:

@@ -28,7 +28,7 @@ from leveret.broker.permissions import QUEUE, READ, may_access
 from leveret.broker.publishing import publish
 from leveret.broker.queue import Queue
 from leveret.broker.routing import Route, current_route
-from leveret.broker.settlement import ACKED, settle
+from leveret.broker.settlement import ACKED, REQUEUED, settle
 from leveret.broker.traffic import Traffic
 from leveret.broker.transaction import Transaction
 
@@ -282,20 +282,23 @@ class Channel:
     def reject(self, tag: i64, multiple: bool, outcome: int) -> None:
         """basic.nack and basic.reject: put back, or drop (dead-letter), deliveries."""
         taken = self.take_unacked(tag, multiple)
-        for settled_tag, delivery in taken:
-            if self.transaction is not None:
+        if self.transaction is not None:
+            for settled_tag, delivery in taken:
                 self.transaction.settle(settled_tag, delivery, outcome)
-            else:
-                settle(delivery, outcome)
-        if self.transaction is None:
-            self.unpark()
+            return
+        if outcome == REQUEUED and multiple:
+            taken.sort(key=place)
+        for _, delivery in taken:
+            settle(delivery, outcome)
+        self.unpark()
 
     def requeue_unacked(self, counted: bool) -> None:
         """Put all unacked deliveries back: for basic.recover, and, counted towards a delivery limit, for the end."""
-        deliveries = list(self.unacked.values())
+        deliveries = list(self.unacked.items())
         self.unacked.clear()
         self.oldest = self.delivery_tag + 1
-        for delivery in deliveries:
+        deliveries.sort(key=place)
+        for _, delivery in deliveries:
             delivery.queue.requeue(delivery, counted)
         self.unpark()
 
@@ -400,6 +403,13 @@ class Channel:
         for tag in sorted(restored):
             self.unacked[tag] = restored[tag]
         self.oldest = min(self.unacked) if self.unacked else self.delivery_tag + 1
+
+
+def place(tagged: tuple[int, Delivery]) -> int:
+    """Where a delivery stood in its queue. What comes back in this order meets expiry and length limits oldest first,
+    as if all were back at once.
+    """
+    return int(tagged[1].position)
 
 
 def unknown_tag(tag: i64) -> SoftError:

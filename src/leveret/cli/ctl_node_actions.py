@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from leveret.cli.ctl_certificates import certificate_expiration
 from leveret.cli.ctl_command import Command
 from leveret.cli.ctl_diagnostics import QUESTIONS, diagnose
 from leveret.cli.ctl_node_commands import OBJECT_COMMANDS, PLUGIN_COMMANDS
@@ -33,6 +34,7 @@ ACTIONS: Final[dict[str, Callable[[Command, Options, list[str]], int]]] = {
     "set_disk_free_limit": set_limit,
     "set_log_level": operate,
     "rotate_logs": operate,
+    "check_certificate_expiration": certificate_expiration,
     "start_app": start_app,
     "stop_app": stop_app,
     "await_startup": await_startup,

@@ -178,6 +178,13 @@ CHECKS: Final = (
     ),
     command("alarms", "Lists the alarms", banner="Asking node {node} to report any known resource alarms ..."),
     command(
+        "check_certificate_expiration",
+        "Fails if a certificate of a listener with TLS ends soon",
+        "[--within <period>] [--unit <unit>]",
+        "Checking certificate expiration on node {node} ...",
+        ("within", "unit"),
+    ),
+    command(
         "check_port_connectivity",
         "Fails if a listener does not accept a connection",
         "[--address <address>]",
@@ -279,6 +286,7 @@ NODE_WORDS: Final = {
     "plugin": "the plugin's name",
 }
 NODE_OPTIONS: Final = (
+    ("within", "how long ahead to look, in days, weeks, months or years as --unit says (default: 4 weeks)"),
     ("limit", "close no more connections than so many (default: 0, which is all)"),
     ("per-connection-delay", "is accepted and means nothing"),
     ("if-empty", "delete the queue only if there is no message in it"),

@@ -14,6 +14,7 @@ from leveret.cli.control_client import USAGE
 from leveret.cli.ctl_command import Command
 from leveret.cli.formatters import MACHINE_READABLE
 from leveret.cli.status_report import UNITS
+from leveret.management.periods import SECONDS
 
 SHORT: Final = {
     "p": "vhost", "n": "node", "t": "timeout", "q": "quiet", "s": "silent", "l": "longnames", "?": "help",
@@ -24,6 +25,7 @@ WITH_VALUE: Final = (
     "vhost", "node", "timeout", "formatter", "data-dir", "unit", "priority", "apply-to", "user",
     "format",
     "description", "tags", "default-queue-type", "limit", "per-connection-delay", "pid", "address", "url",
+    "within",
 )  # fmt: skip
 EVERYWHERE: Final = (
     "vhost", "node", "timeout", "quiet", "silent", "longnames", "help", "version", "formatter", "data-dir",
@@ -34,10 +36,11 @@ SOMEWHERE: Final = (
     "format", "skip-if-unchanged",
     "description", "tags", "default-queue-type", "pre-hashed-password", "limit", "per-connection-delay",
     "if-empty", "if-unused", "pid", "used", "address", "no-wait", "wait", "experimental", "all", "enabled", "minimal",
-    "verbose",
+    "verbose", "within",
 )  # fmt: skip
 INTEGER: Final = re.compile(r"[+-]?[0-9]+", re.ASCII)
 DEFAULT_TIMEOUT: Final = 60
+FOUR_WEEKS: Final = "4"  # weeks are the default
 
 
 class UsageError(Exception):
@@ -61,7 +64,8 @@ class Options:
         self.offline: Final = "offline" in given and "online" not in given and "local" not in given
         self.idempotent: Final = "idempotent" in given
         self.formatter: Final = one_of(given, "formatter", command.formatters, command)
-        self.unit: Final = one_of(given, "unit", ("gb", *UNITS), command)
+        self.unit: Final = unit(given, command)
+        self.within: Final = number({"within": FOUR_WEEKS, **given}, "within", command)
         self.timeout: Final = seconds(given, command)
         self.priority: Final = priority(given, command)
         self.apply_to: Final = given.get("apply-to", "all")
@@ -92,6 +96,16 @@ def one_of(given: dict[str, str], name: str, choices: Sequence[str], command: Co
     value = given.get(name, choices[0])
     if value not in choices:
         raise UsageError(f"--{name} {value} is not supported, use one of {', '.join(dict.fromkeys(choices))}", command)
+    return value
+
+
+def unit(given: dict[str, str], command: Command) -> str:
+    """The unit of sizes, or of time for a command that looks ahead, with RabbitMQ's words for any other."""
+    if "within" not in command.options:
+        return one_of(given, "unit", ("gb", *UNITS), command)
+    value = given.get("unit", "weeks")
+    if value not in SECONDS:
+        raise UsageError(f"unit '{value}' is not supported. Please use one of: {', '.join(SECONDS)}", command)
     return value
 
 

@@ -5,7 +5,7 @@ Light, because the server has it from its start.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,10 @@ from leveret.management.rates import Rates
 
 @dataclass(frozen=True)
 class Node:
-    """One broker with its surroundings. `listeners` are URLs, sizes are octets; no data folder: nothing is on disk."""
+    """One broker with its surroundings. `listeners` are URLs, sizes are octets; no data folder: nothing is on disk.
+
+    `certificate_files` has, by the URL of each listener with TLS, the file of its certificate and that of authorities.
+    """
 
     broker: Broker
     begin_tick: Callable[[], None]  # has to be called before anything in the broker is changed
@@ -24,6 +27,7 @@ class Node:
     limits: Callable[[], tuple[int, int]]  # of memory in use, and of free disk
     rates: Rates
     files: Callable[[], tuple[Sequence[str], Sequence[str]]]  # of the configuration, and of the log
+    certificate_files: Mapping[str, tuple[Path | None, Path | None]]
     metrics_path: str = "/metrics"
     metrics_per_object: bool = False
 

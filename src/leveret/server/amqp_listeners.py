@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import socket
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from leveret.server.arrival import Entrance, TlsEntrance
@@ -103,6 +104,11 @@ class AmqpListeners:
     def urls(self) -> list[str]:
         """Where clients find the broker."""
         return [listener.url for listener in self.opened]
+
+    def certificate_files(self) -> dict[str, tuple[Path | None, Path | None]]:
+        """The files of the certificate and of the authorities, by the URL of each listener with TLS."""
+        files = self._settings.tls_certfile, self._settings.tls_cacertfile
+        return {listener.url: files for listener in self.opened if listener.url.startswith(f"{TLS}://")}
 
     def reload(self, _: Settings) -> None:
         """Read the certificates again."""

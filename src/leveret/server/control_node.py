@@ -1,4 +1,5 @@
-"""The requests of the control socket that change the node until its next start: its limits and its log.
+"""The requests of the control socket that change the node until its next start: its limits and its log; and
+what else is asked of the node.
 
 RabbitMQ's commands for this leave the configuration as it is, and so do these.
 """
@@ -8,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from leveret.management.certificate_expiration import CertificateFiles, expiring_listeners
 from leveret.server.alarms import AlarmWatch
 from leveret.server.control_request import BadRequest, ChangeRefused, text_of
 from leveret.server.limits import octets_of, parse_size
@@ -23,9 +25,11 @@ LEVEL_NAMES: Final = ("debug", "info", "warning", "error", "critical", "none")
 class NodeChanges:
     """Makes such changes in a running node."""
 
-    def __init__(self, watch: AlarmWatch, reload: Reload) -> None:
+    def __init__(self, watch: AlarmWatch, reload: Reload, node: str, certificate_files: CertificateFiles) -> None:
         self._watch: Final = watch
         self._reload: Final = reload
+        self._node: Final = node
+        self._certificate_files: Final = certificate_files
 
     def set_memory_limit(self, request: Request) -> dict[str, object]:
         """From now on so much memory may be in use."""
@@ -73,3 +77,10 @@ class NodeChanges:
         settings = self._reload.settings
         shown = {setting.key: setting.shown(getattr(settings, name)) for name, setting in SETTINGS.items()}
         return {"environment": shown}
+
+    def expiring_certificates(self, request: Request) -> dict[str, object]:
+        """The listeners one of whose certificates ends within so many seconds."""
+        seconds = request.get("seconds")
+        if not isinstance(seconds, int) or isinstance(seconds, bool):
+            raise BadRequest("seconds is a number")
+        return {"expired": expiring_listeners(self._node, self._certificate_files, seconds)}

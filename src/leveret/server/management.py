@@ -13,6 +13,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from leveret.server.from_settings import management_hosts, metrics_hosts
@@ -64,6 +65,14 @@ class HttpListeners:
             for scheme, sockets in zip(SCHEMES[self._module], (self._sockets, self._encrypted), strict=True)
             for sock in sockets
         ]
+
+    def certificate_files(self) -> dict[str, tuple[Path | None, Path | None]]:
+        """The files of the certificate and of the authorities, by the URL of each listener with TLS."""
+        if self._certificates is None:
+            return {}
+        options, scheme = self._certificates.settings, SCHEMES[self._module][1]
+        files = options.certfile, options.cacertfile
+        return {url_of(sock.getsockname(), scheme): files for sock in self._encrypted}
 
     def reload(self, _: Settings) -> None:
         """Read the certificates again."""

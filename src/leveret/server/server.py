@@ -22,6 +22,7 @@ from leveret import __version__
 from leveret.broker.broker import Broker
 from leveret.broker.parameters import CLUSTER_NAME
 from leveret.build import description
+from leveret.management.certificate_expiration import CertificateFiles
 from leveret.server.alarms import AlarmWatch
 from leveret.server.amqp_listeners import AmqpListeners
 from leveret.server.configuration import Configuration
@@ -94,7 +95,8 @@ async def serve(configuration: Configuration, output: LogOutput, configure_again
         raise CannotStart(str(error)) from None
     urls = listeners.urls() + management.urls() + metrics.urls()
     watch = alarm_watch(tick, settings)
-    control = await open_control(reload, tick, listeners, urls, stopping, watch)
+    certificate_files = listeners.certificate_files() | management.certificate_files()
+    control = await open_control(reload, tick, listeners, urls, certificate_files, stopping, watch)
     log.info("Leveret %s (%s) on Python %s", __version__, description(), sys.version.split()[0])
     for file in configuration.files:
         log.info("configured by %s", file)
@@ -107,7 +109,7 @@ async def serve(configuration: Configuration, output: LogOutput, configure_again
         log.info("listening on %s", url)
     watch.start()
     print(" ".join(["ready", *listeners.urls()[:1], *management.urls()[:1], *metrics.urls()[:1]]), flush=True)
-    make_node = partial(managed_node, settings, tick, urls, reload.files, watch)
+    make_node = partial(managed_node, settings, tick, urls, reload.files, certificate_files, watch)
     management.serve(make_node)
     metrics.serve(make_node)
     gc.freeze()  # what is there now stays: no need to look at it again and again
@@ -158,6 +160,7 @@ def managed_node(
     tick: Tick,
     urls: list[str],
     files: Callable[[], tuple[list[str], list[str]]],
+    certificate_files: CertificateFiles,
     watch: AlarmWatch,
 ) -> Node:
     """What the HTTP API and the metrics see of this process."""
@@ -166,7 +169,7 @@ def managed_node(
 
     rates = Rates(tick.broker, settings.collect_statistics_interval / 1000)
     metrics = settings.prometheus_path, settings.prometheus_return_per_object_metrics
-    return Node(tick.broker, tick.begin, settings.folder, urls, watch.limits, rates, files, *metrics)
+    return Node(tick.broker, tick.begin, settings.folder, urls, watch.limits, rates, files, certificate_files, *metrics)
 
 
 async def open_control(
@@ -174,6 +177,7 @@ async def open_control(
     tick: Tick,
     listeners: AmqpListeners,
     urls: list[str],
+    certificate_files: CertificateFiles,
     stopping: asyncio.Event,
     watch: AlarmWatch,
 ) -> ControlServer | None:
@@ -181,13 +185,14 @@ async def open_control(
     folder = reload.settings.folder
     if folder is None:
         return None
-    node = NodeChanges(watch, reload)
+    node = NodeChanges(watch, reload, tick.broker.node, certificate_files)
     node_operations = {
         "set_vm_memory_high_watermark": node.set_memory_limit,
         "set_disk_free_limit": node.set_disk_free_limit,
         "set_log_level": node.set_log_level,
         "rotate_logs": node.rotate_logs,
         "environment": node.environment,
+        "check_certificate_expiration": node.expiring_certificates,
     }
     control = ControlServer(tick.broker, stopping.set, folder, urls, tick.begin, reload.files, node_operations)
     try:

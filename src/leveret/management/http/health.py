@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import to_thread
 from typing import Final
 
 from leveret.amqp.frame import content_frames
@@ -11,6 +12,7 @@ from leveret.broker import queue_methods
 from leveret.broker.limits import FRAME_MAX, reached
 from leveret.broker.publishing import publish
 from leveret.broker.routing import find_route
+from leveret.management.certificate_expiration import expiring_listeners
 from leveret.management.http.access import user_of_vhost
 from leveret.management.http.answers import Answer, of_json
 from leveret.management.http.call import Call
@@ -21,8 +23,8 @@ from leveret.management.http.resource import Handler, Resource
 from leveret.management.http.session import CHANNEL, session, vhost_to_enter
 from leveret.management.http.vhosts import vhost_exists
 from leveret.management.node import Node
+from leveret.management.periods import SECONDS
 
-UNITS: Final = ("days", "weeks", "months", "years")
 TEST_QUEUE: Final = "aliveness-test"
 TEST_MESSAGE: Final = b"test_message"
 # What RabbitMQ calls its protocols elsewhere, and what they are called here.
@@ -89,13 +91,17 @@ async def protocol_listener(call: Call) -> object:
 
 
 async def certificate_expiration(call: Call) -> object:
-    """Whether the certificates will still be valid; without TLS there are none."""
-    within = call.argument("within")
+    """Whether the certificates of every listener with TLS will still be valid after so long."""
+    within, unit = call.argument("within"), call.argument("unit").lower()
     if not (within.isascii() and within.isdigit() and len(within) < 7):
         raise bad_request("Invalid expiration value.")
-    if call.argument("unit").lower() not in UNITS:
-        raise bad_request(f"Time unit not recognised. Supported units: {', '.join(UNITS)}.")
-    return passed()
+    if unit not in SECONDS:
+        raise bad_request(f"Time unit not recognised. Supported units: {', '.join(SECONDS)}.")
+    seconds = int(within) * SECONDS[unit]
+    found = await to_thread(expiring_listeners, call.broker.node, call.node.certificate_files, seconds)
+    for listener in found:
+        del listener["purpose"]  # which only leveretctl shows
+    return failed("Certificates expiring", expired=found) if found else passed()
 
 
 async def below_connection_limit(call: Call) -> object:
