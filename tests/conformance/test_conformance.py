@@ -77,9 +77,7 @@ def test_the_plugin_keeps_tests_on_loopback_and_leaves_out_what_is_named(tmp_pat
         "LEVERET_CONFORMANCE_RESULTS": str(tmp_path / "results.json"),
     }
     command = [sys.executable, "-m", "pytest", "-q", "-p", "loopback_only", "-p", "no:cacheprovider", "test_it.py"]
-    run = subprocess.run(
-        command, cwd=tmp_path, env=os.environ | settings, capture_output=True, text=True, check=False
-    )
+    run = subprocess.run(command, cwd=tmp_path, env=os.environ | settings, capture_output=True, text=True, check=False)
     assert run.stdout.count("not on loopback") >= 2, run.stdout
     told = json.loads((tmp_path / "results.json").read_text())
     assert told["unknown"] == ["test_it.py::test_gone"]
