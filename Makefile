@@ -19,7 +19,7 @@ COMPILED := $(sort $(shell find src/leveret/amqp src/leveret/broker src/leveret/
 	-name '*.py' 2>/dev/null))
 
 .DEFAULT_GOAL := help
-.PHONY: crash differential help run build test test-interpreted coverage lint format bench clean FORCE
+.PHONY: conformance crash differential help run build test test-interpreted coverage lint format bench clean FORCE
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 24
@@ -40,6 +40,9 @@ crash: $(STAMPS)/built $(STAMPS)/test ## Kill a broker under load 100 times (mor
 
 differential: $(STAMPS)/built $(STAMPS)/test ## Compare with an installed RabbitMQ, long (more: make differential ARGUMENTS="--examples 2000")
 	$(BIN)/python -m tests.differential $(ARGUMENTS)
+
+conformance: $(STAMPS)/built $(STAMPS)/test ## Run the tests that clients ship on PyPI (a minute's worth: ARGUMENTS=--short)
+	$(BIN)/python -m tests.conformance $(ARGUMENTS)
 
 coverage: $(STAMPS)/test ## Measure the line coverage of amqp/ and broker/, interpreted; fail under 95 %
 	$(BIN)/python -m coverage erase

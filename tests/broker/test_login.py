@@ -266,3 +266,32 @@ def test_users_begin_with_what_the_defaults_say() -> None:
     assert broker.users.user("guest").tags == ["administrator"]
     assert broker.users.check_password("guest", b"guest") is broker.users.user("guest")
     assert broker.users.check_password("guest", b"Guest") is None
+
+
+def test_what_is_remembered_of_strangers_has_an_end() -> None:
+    failed = FailedLogins()
+    for _ in range(FREE_FAILURES):
+        failed.failed("x" * 60_000, "a", 0.0)
+    assert failed.delay("x" * 60_000, "a", 0.0) == FIRST_DELAY
+    assert failed.delay("x" * 50_000, "a", 0.0) == FIRST_DELAY  # of a name that is too long the beginning counts
+    failed.succeeded("x" * 60_000, "a")
+    assert failed.delay("x" * 60_000, "a", 0.0) == 0.0
+
+
+def test_a_name_that_nobody_has_costs_as_much_as_one_that_somebody_has(driver: Driver) -> None:
+    users = driver.broker.users
+    users.add("alice", b"secret")
+    standing_in = {users.secret(f"stranger{number}").password_hash for number in range(200)}
+    assert standing_in == {user.password_hash for user in users.all()}
+    users.set_password("guest", b"other")
+    users.clear_password("alice")
+    guest = users.user("guest").password_hash
+    assert {users.secret(name).password_hash for name in ("alice", "stranger")} == {guest}
+    users.put("bob", users.user("guest").password_hash, SHA256, ())
+    users.delete("guest")
+    assert not users.secret("stranger").is_of_user
+    users.delete("bob")
+    assert users.secret("stranger").password_hash not in ("", guest)
+    users.add("carol", b"secret")
+    assert users.secret("stranger").password_hash == users.user("carol").password_hash
+    assert users.check_password("stranger", b"secret") is None

@@ -1,7 +1,6 @@
 """`python -m tests.conformance`: run the suites, tell what failed, and leave with status 1 if anything did.
 
-With --rabbitmq the same tests go to a RabbitMQ that runs on loopback, to see what of them passes there. It should be
-one to play with: the tests delete queues, exchanges, users and virtual hosts.
+With --rabbitmq the same tests go to the RabbitMQ of the machine's package, started anew, to see what passes there.
 """
 
 from __future__ import annotations
@@ -18,14 +17,15 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.conformance.brokers import Brokers
+from tests.conformance.brokers import Brokers, brought_along, certify, hand_out, loopback_address
 from tests.conformance.containers import ContainerServer
 from tests.conformance.packages import CannotFetch, Packages
 from tests.conformance.suites import HERE, SUITES, Place, Suite, deselected
+from tests.support.rabbitmq import CannotStart
 
-SUITE_TIMEOUT = 1200.0  # seconds, after which a suite is stuck
+SUITE_TIMEOUT = 3600.0  # seconds, after which a suite is stuck
 TEST_TIMEOUT = 150  # seconds; the longest test has two minutes by itself
-NEEDS_DEFAULT_PORT = {"amqpstorm"}
+NEEDS_DEFAULT_PORTS = {"amqpstorm"}
 
 
 @dataclass
@@ -54,30 +54,40 @@ def surroundings(suite: Suite, place: Place, folder: Path, results: Path) -> dic
     kept["PATH"] = f"{folder}{os.pathsep}{kept.get('PATH', '')}"
     kept["PYTHONPATH"] = str(HERE / "inside")
     kept["PYTHONDONTWRITEBYTECODE"] = "1"
+    kept["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # aiomisc's takes away the log handlers of amqpstorm's tests
     kept["LEVERET_CONFORMANCE_DESELECTED"] = json.dumps(deselected()[suite.name])
     kept["LEVERET_CONFORMANCE_RESULTS"] = str(results)
     return kept | suite.surroundings(place)
 
 
+def command_of(suite: Suite, packages: Packages, given: argparse.Namespace) -> list[str]:
+    """How to run the pytest of a suite, with the plugins that are named and no others."""
+    command = [str(packages.python), "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    for plugin in ("loopback_only", "pytest_timeout", *suite.plugins):
+        command += ["-p", plugin]
+    command += ["--timeout", str(TEST_TIMEOUT), "--tb", "short" if given.verbose else "line"]
+    command += ["-o", "addopts=", "-o", "log_cli=false", *(["-k", given.only] if given.only else [])]
+    return [*command, *(suite.short if given.short else suite.paths)]
+
+
 def run(suite: Suite, packages: Packages, folder: Path, given: argparse.Namespace) -> Result:
     """Run one suite with brokers of its own."""
     result = Result(suite)
-    packages.complete(suite)
-    results = folder / "results.json"
+    unpacked, results = packages.unpack(suite, folder), folder / "results.json"
     begun = time.monotonic()
-    rabbitmq = None if given.rabbitmq is None else (given.rabbitmq, given.rabbitmq_http)
-    with Brokers(folder, rabbitmq) as brokers:
-        main = brokers.new(addressed=suite.name in NEEDS_DEFAULT_PORT)
-        with ContainerServer(brokers, main) as server:
-            server.install_rabbitmqctl(folder / "bin")
-            place = Place(main.port, main.tls_port, main.http_url, main.address, server.docker_host)
-            command = [str(packages.python), "-m", "pytest", "-q", "-p", "loopback_only", "-p", "no:cacheprovider"]
-            command += ["--timeout", str(TEST_TIMEOUT), "--tb", "short" if given.verbose else "line", "-o", "addopts="]
-            command += ["-o", "log_cli=false", *(["-k", given.only] if given.only else [])]
-            with (folder / "pytest.log").open("w") as log:
+    address = loopback_address()
+    certificates = brought_along(unpacked) or certify(folder / "certificates", address)
+    if suite.name == "amqp":
+        hand_out(unpacked, certificates)
+    try:
+        with Brokers(folder, certificates, given.rabbitmq) as brokers, (folder / "pytest.log").open("w") as log:
+            main = brokers.new(address if suite.name in NEEDS_DEFAULT_PORTS else None)
+            with ContainerServer(brokers, main) as server:
+                server.install_rabbitmqctl(folder / "bin")
+                place = Place(main.port, main.tls_port, main.http_url, main.address, server.docker_host, certificates)
                 process = subprocess.run(
-                    [*command, *(suite.short if given.short else suite.paths)],
-                    cwd=packages.unpacked(suite),
+                    command_of(suite, packages, given),
+                    cwd=unpacked,
                     env=surroundings(suite, place, folder / "bin", results),
                     stdout=None if given.verbose else log,
                     stderr=subprocess.STDOUT,
@@ -85,10 +95,12 @@ def run(suite: Suite, packages: Packages, folder: Path, given: argparse.Namespac
                     timeout=SUITE_TIMEOUT,
                     check=False,
                 )
+                if process.returncode not in (0, 1):
+                    result.trouble.append(f"pytest ended with status {process.returncode}")
+    except (AssertionError, CannotStart, subprocess.TimeoutExpired) as error:
+        result.trouble.append(str(error))
     result.duration = time.monotonic() - begun
-    if process.returncode not in (0, 1) or not results.exists():
-        result.trouble.append(f"pytest ended with status {process.returncode}")
-    else:
+    if results.exists():
         told = json.loads(results.read_text())
         result.outcomes = told["outcomes"]
         result.trouble += [f"no test has the name {name} of the list" for name in told["unknown"] if not given.only]
@@ -103,10 +115,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("suites", nargs="*", metavar="SUITE", help=f"which to run: {', '.join(names)} (default: all)")
     parser.add_argument("--short", action="store_true", help="what fits into a minute")
     parser.add_argument("--only", metavar="EXPRESSION", help="tests to run, as pytest's -k")
-    parser.add_argument("--rabbitmq", type=int, metavar="PORT", help="run against the RabbitMQ there")
-    parser.add_argument(
-        "--rabbitmq-http", type=int, metavar="PORT", default=15672, help="its HTTP API (default: 15672)"
-    )
+    parser.add_argument("--rabbitmq", action="store_true", help="run against the RabbitMQ that is installed")
     parser.add_argument("--verbose", action="store_true", help="show what pytest says")
     parser.add_argument("--cache", type=Path, default=Path(sys.prefix) / "conformance", help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -127,6 +136,7 @@ def main() -> int:
         print(f"conformance: {error}", file=sys.stderr)
         return 1
     folder = Path(tempfile.mkdtemp(prefix="leveret-conformance-"))
+    folder.chmod(0o755)  # RabbitMQ runs as another user
     results = []
     for suite in chosen:
         (folder / suite.name).mkdir()

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from tests.conformance.brokers import Brokers, Node, RunningRabbitMQ
+from tests.conformance.brokers import Brokers, ForeignBroker, Leveret
 
 RABBITMQCTL = """#!{python}
 import sys, urllib.request
@@ -29,12 +29,12 @@ class Container:
     """A container that was created, with the broker in it once it was started."""
 
     ports: list[str]
-    broker: Node | RunningRabbitMQ | None = None
+    broker: Leveret | ForeignBroker | None = None
 
     def described(self) -> dict[str, object]:
         assert self.broker is not None
-        known = {"5672/tcp": self.broker.port}
-        ports = {name: [{"HostIp": "0.0.0.0", "HostPort": str(known[name])}] for name in self.ports if name in known}
+        known = {"5672/tcp": self.broker.port, "5671/tcp": self.broker.tls_port}
+        ports = {name: [{"HostIp": "127.0.0.1", "HostPort": str(known[name])}] for name in self.ports}
         return {"NetworkSettings": {"Ports": ports}}
 
 
@@ -58,7 +58,7 @@ class Containers:
         else:
             container.broker.start()
 
-    def control(self, broker: Node | RunningRabbitMQ, command: str) -> None:
+    def control(self, broker: Leveret | ForeignBroker, command: str) -> None:
         """What `rabbitmqctl COMMAND` does. Raises KeyError for any but two commands."""
         {"stop_app": broker.stop, "start_app": broker.start}[command]()
 
@@ -141,7 +141,7 @@ class ContainerServer(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, brokers: Brokers, main: Node | RunningRabbitMQ | None) -> None:
+    def __init__(self, brokers: Brokers, main: Leveret | ForeignBroker | None) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.containers = Containers(brokers)
         self.main = main

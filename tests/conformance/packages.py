@@ -21,7 +21,6 @@ from tests.conformance.suites import HERE, Suite
 
 SUITES_LIST = HERE / "suites.txt"
 ENVIRONMENT_LIST = HERE / "environment.txt"
-PIP = ("-m", "pip", "--quiet", "--disable-pip-version-check")
 TIMEOUT = 600.0  # seconds for one call of pip
 
 
@@ -29,21 +28,16 @@ class CannotFetch(Exception):
     """pip could not fetch what is needed; the text is what it said."""
 
 
-def pip(python: str, *arguments: str) -> None:
-    """Run pip. Raises CannotFetch."""
+def pip(*arguments: str) -> None:
+    """Run the pip of the environment that this runs in. Raises CannotFetch."""
+    command = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments]
+    told = " ".join(command)
     try:
-        subprocess.run(
-            [python, *PIP, *arguments],
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT,
-            check=True,
-            stdin=subprocess.DEVNULL,
-        )
+        subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=True, stdin=subprocess.DEVNULL)
     except subprocess.TimeoutExpired as error:
-        raise CannotFetch(f"pip {arguments[0]} took more than {TIMEOUT:.0f} seconds") from error
+        raise CannotFetch(f"{told}\ntook more than {TIMEOUT:.0f} seconds") from error
     except subprocess.CalledProcessError as error:
-        raise CannotFetch(f"pip {arguments[0]} failed, so the suites can't be run:\n{error.stderr.strip()}") from error
+        raise CannotFetch(f"{told}\nfailed, so the suites can't be run:\n{error.stderr.strip()}") from error
 
 
 def requirements(suites: Sequence[Suite]) -> str:
@@ -51,22 +45,6 @@ def requirements(suites: Sequence[Suite]) -> str:
     names = {suite.name for suite in suites}
     lines = SUITES_LIST.read_text().splitlines()
     return "\n".join(line for line in lines if line.startswith("-") or line.split("==")[0] in names) + "\n"
-
-
-def unpack(archive: Path, folder: Path) -> None:
-    """Unpack an sdist, which has its folder in it, or a wheel, which has not, so that there is `folder` in the end."""
-    fresh = folder.with_suffix(".unpacking")
-    shutil.rmtree(fresh, ignore_errors=True)
-    if archive.suffix == ".whl":
-        with zipfile.ZipFile(archive) as wheel:
-            wheel.extractall(fresh)
-        (fresh / "pytest.ini").touch()  # an sdist has its settings; without any, pytest would find Leveret's
-        fresh.rename(folder)
-        return
-    with tarfile.open(archive) as sdist:
-        sdist.extractall(fresh, filter="data")
-    (fresh / folder.name).rename(folder)
-    fresh.rmdir()
 
 
 class Packages:
@@ -85,9 +63,6 @@ class Packages:
     def python(self) -> Path:
         return self.environment / "bin" / "python"
 
-    def unpacked(self, suite: Suite) -> Path:
-        return self.archives / suite.folder
-
     def fetch(self, suites: Sequence[Suite]) -> None:
         """Fetch what is not there yet, both at a time. Raises CannotFetch."""
         self.archives.mkdir(parents=True, exist_ok=True)
@@ -100,26 +75,31 @@ class Packages:
         if done.exists():
             return
         shutil.rmtree(self.environment, ignore_errors=True)
-        subprocess.run([sys.executable, "-m", "venv", str(self.environment)], check=True)
-        pip(str(self.python), "install", "--requirement", str(ENVIRONMENT_LIST))
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(self.environment)], check=True)
+        pip("--python", str(self.python), "install", "--requirement", str(ENVIRONMENT_LIST))
         done.touch()
 
     def fetch_archives(self, suites: Sequence[Suite]) -> None:
-        missing = [suite for suite in suites if not self.unpacked(suite).exists()]
+        missing = [suite for suite in suites if not (self.archives / suite.archive).exists()]
         if not missing:
             return
         wanted = self.archives / "requirements.txt"
         wanted.write_text(requirements(missing))
-        pip(
-            sys.executable, "download", "--no-deps", "--require-hashes", "--dest", str(self.archives), "-r", str(wanted)
-        )
-        for suite in missing:
-            unpack(self.archives / suite.archive, self.unpacked(suite))
+        pip("download", "--no-deps", "--require-hashes", "--dest", str(self.archives), "-r", str(wanted))
 
-    def complete(self, suite: Suite) -> None:
-        """Add the files that the tests of a suite import and that its archive lacks."""
+    def unpack(self, suite: Suite, folder: Path) -> Path:
+        """Unpack a suite in a folder, add what its tests import and its archive lacks, and give where it is."""
+        archive, unpacked = self.archives / suite.archive, folder / suite.folder
+        if archive.suffix == ".whl":
+            with zipfile.ZipFile(archive) as wheel:
+                wheel.extractall(unpacked)
+            (unpacked / "pytest.ini").touch()  # an sdist has its settings; without any, pytest would look further up
+        else:
+            with tarfile.open(archive) as sdist:
+                sdist.extractall(folder, filter="data")
         for place, ours in suite.added:
-            path = self.unpacked(suite) / place
+            path = unpacked / place
             shutil.copy(HERE / "added" / ours, path)
-            if path.parent != self.unpacked(suite):
+            if path.parent != unpacked:
                 (path.parent / "__init__.py").touch()
+        return unpacked

@@ -6,6 +6,8 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.conformance.brokers import Certificates
+
 HERE = Path(__file__).parent
 
 
@@ -18,6 +20,7 @@ class Place:
     http_url: str
     address: str
     containers: str  # where the stand-in for Docker answers
+    certificates: Certificates
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class Suite:
     paths: tuple[str, ...]
     short: tuple[str, ...]
     added: tuple[tuple[str, str], ...] = ()
+    plugins: tuple[str, ...] = ()
 
     @property
     def folder(self) -> str:
@@ -48,7 +52,11 @@ class Suite:
             case "aio-pika":
                 return {"DOCKER_HOST": place.containers}
             case "amqp" | "kombu":
-                return {"RABBITMQ_HOST": "127.0.0.1", "RABBITMQ_5672_TCP": str(place.port)}
+                return {
+                    "RABBITMQ_HOST": "127.0.0.1",
+                    "RABBITMQ_5672_TCP": str(place.port),
+                    "RABBITMQ_5671_TCP": str(place.tls_port),
+                }
             case "dramatiq":
                 return {"RABBITMQ_PORT": str(place.port)}
             case _:
@@ -59,12 +67,22 @@ class Suite:
                     "AMQP_HTTP_URL": place.http_url,
                     "AMQP_SSL_HOST": place.address,
                     "AMQP_SSL_URI": f"amqps://guest:guest@{place.address}:5671/%2F",
+                    "AMQP_CAFILE": str(place.certificates.authority),
+                    "AMQP_CERTFILE": str(place.certificates.client),
+                    "AMQP_KEYFILE": str(place.certificates.client_key),
                 }
 
 
 SUITES = (
-    Suite("aiormq", "aiormq-7.2.4.tar.gz", ("tests",), ("tests",), (("conftest.py", "aiormq_conftest.py"),)),
-    Suite("aio-pika", "aio_pika-10.2.1.tar.gz", ("tests",), ("tests",)),
+    Suite(
+        "aiormq",
+        "aiormq-7.2.4.tar.gz",
+        ("tests",),
+        ("tests",),
+        added=(("conftest.py", "aiormq_conftest.py"),),
+        plugins=("aiomisc_pytest",),
+    ),
+    Suite("aio-pika", "aio_pika-10.2.1.tar.gz", ("tests",), ("tests",), plugins=("aiomisc_pytest",)),
     Suite("amqp", "amqp-5.4.2.tar.gz", ("t",), ("t",)),
     Suite("kombu", "kombu-5.7.0.tar.gz", ("t/integration/test_py_amqp.py",), ()),
     Suite(
@@ -72,13 +90,13 @@ SUITES = (
         "dramatiq-2.2.1.tar.gz",
         ("tests/test_rabbitmq.py", "tests/test_broker.py"),
         (),
-        (("tests/conftest.py", "dramatiq_conftest.py"), ("tests/common.py", "dramatiq_common.py")),
+        added=(("tests/conftest.py", "dramatiq_conftest.py"), ("tests/common.py", "dramatiq_common.py")),
     ),
     Suite("amqpstorm", "amqpstorm-3.1.4-py3-none-any.whl", ("amqpstorm/tests",), ()),
 )
 
 
 def deselected() -> dict[str, dict[str, str]]:
-    """For each suite the tests that are left out, with the reason. A name may be a prefix; `*` in it is any text."""
+    """For each suite the tests that are left out, and why. `*` in a name is any text."""
     with (HERE / "deselected.toml").open("rb") as file:
         return tomllib.load(file)

@@ -120,7 +120,7 @@ def test_checks_that_pass(leveret: BrokerProcess, ctl_here: Ctl) -> None:
     for arguments, text in expected.items():
         result = ctl_here("-q", *arguments.split())
         assert (result.returncode, result.stdout, result.stderr) == (0, f"{text}\n", ""), arguments
-    ports = ", ".join(map(str, sorted([leveret.port, leveret.http_port])))
+    ports = ", ".join(map(str, sorted([leveret.port, leveret.http_port, leveret.metrics_port])))
     connected = ctl_here("-q", "check_port_connectivity")
     assert connected.stdout == f"Successfully connected to ports {ports} on node {node}.\n"
 
@@ -130,7 +130,7 @@ def test_listeners(leveret: BrokerProcess, ctl_here: Ctl) -> None:
     assert f"Interface: 127.0.0.1, port: {leveret.port}, protocol: amqp, purpose: AMQP 0-9-1" in lines
     answer = json.loads(ctl_here("listeners", "--formatter", "json").stdout)
     assert answer["result"] == "ok"
-    assert {each["port"] for each in answer["listeners"]} == {leveret.port, leveret.http_port}
+    assert {each["port"] for each in answer["listeners"]} == {leveret.port, leveret.http_port, leveret.metrics_port}
 
 
 def test_memory(ctl_here: Ctl) -> None:

@@ -193,8 +193,9 @@ def test_status_in_json(leveret: BrokerProcess, ctl: Ctl) -> None:
     assert status["alarms"] == []
     assert status["memory"]["total"]["rss"] > 1_000_000
     assert status["file_descriptors"]["total_used"] > 0
-    assert [listener["port"] for listener in status["listeners"]] == [leveret.port, leveret.http_port]
-    assert [listener["protocol"] for listener in status["listeners"]] == ["amqp", "http"]
+    ports = [leveret.port, leveret.http_port, leveret.metrics_port]
+    assert [listener["port"] for listener in status["listeners"]] == ports
+    assert [listener["protocol"] for listener in status["listeners"]] == ["amqp", "http", "http/prometheus"]
 
 
 def test_status_of_every_listener(tmp_path: Path) -> None:
@@ -203,7 +204,8 @@ def test_status_of_every_listener(tmp_path: Path) -> None:
         status = json.loads(leveretctl("status", "--formatter", "json", data_dir=broker.data_dir).stdout)
         found = [(listener["interface"], listener["port"]) for listener in status["listeners"]]
         amqp = [("127.0.0.1", broker.port), ("::1", broker.port), (str(path), 0)]
-        assert found == [*amqp, ("127.0.0.1", broker.http_port), ("::1", broker.http_port)]
+        http = [(host, port) for port in (broker.http_port, broker.metrics_port) for host in ("127.0.0.1", "::1")]
+        assert found == [*amqp, *http]
 
 
 def test_stop_returns_when_the_broker_has_ended(tmp_path: Path) -> None:

@@ -429,7 +429,7 @@ class Connection(Output):
     def force_close(self, reason: str) -> None:
         """Close because the operator wants it (320 CONNECTION_FORCED)."""
         if self.state in (RUNNING, EXPECT_OPEN, EXPECT_TUNE_OK):
-            self.close(CONNECTION_FORCED, f"CONNECTION_FORCED - {reason}")
+            self.close(CONNECTION_FORCED, HardError(CONNECTION_FORCED, reason).text)
         elif self.state != CLOSING:
             self.close_socket()
 

@@ -36,7 +36,8 @@ BLANK_PASSWORD: Final = (  # RabbitMQ's words, as far as they are true here
     "Change the password for the user to be non-blank."
 )
 FORGOTTEN_AFTER: Final = 60.0  # seconds without a failure
-FAILURES_KEPT: Final = 10_000  # names and addresses, so that strangers can't fill the memory
+FAILURES_KEPT: Final = 10_000  # names and addresses, so that strangers can't fill the memory,
+LONGEST_KEPT: Final = 256  # and characters of a name, for the same reason
 
 
 class BadCredentials(Exception):
@@ -76,6 +77,7 @@ class FailedLogins:
 
     def delay(self, name: str, address: str, now: float) -> float:
         """How many seconds the next attempt has to wait before its password is looked at."""
+        name = name[:LONGEST_KEPT]
         failures = self._failures.get((name, address))
         if failures is None or failures.count < FREE_FAILURES:
             return 0.0
@@ -86,6 +88,7 @@ class FailedLogins:
 
     def failed(self, name: str, address: str, now: float) -> None:
         """A password was wrong."""
+        name = name[:LONGEST_KEPT]
         failures = self._failures.pop((name, address), None)
         if failures is None:
             failures = Failures()
@@ -101,7 +104,7 @@ class FailedLogins:
 
     def succeeded(self, name: str, address: str) -> None:
         """A password was right."""
-        self._failures.pop((name, address), None)
+        self._failures.pop((name[:LONGEST_KEPT], address), None)
 
 
 class LoginAttempts:

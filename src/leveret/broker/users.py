@@ -68,6 +68,7 @@ class Users:
         self._users: Final[dict[str, User]] = {}
         self._key: Final = broker.random_octets(KEY_SIZE)
         self._nobody: Final = hashed(broker.random_octets(KEY_SIZE), broker.random_octets(SALT))
+        self._stand_ins: list[User] | None = None  # who has a password; None if that is to be found out
         self.loopback_only: Final = loopback_only
 
     def find(self, name: str) -> User | None:
@@ -98,15 +99,21 @@ class Users:
 
     def secret(self, name: str) -> Secret:
         """What the password of that user has to be compared with, also if there is no such user."""
+        digest = hashlib.sha256(self._key + name.encode("utf-8", "surrogateescape")).digest()
+        others = self._with_password()
+        other = others[int.from_bytes(digest[:6], "big") % len(others)] if others else None
         user = self._users.get(name)
         if user is not None and user.password_hash != NO_PASSWORD:
             return Secret(user.password_hash, user.hashing_algorithm, True)
-        others = [other for other in self._users.values() if other.password_hash != NO_PASSWORD]
-        if not others:
+        if other is None:
             return Secret(self._nobody, SHA256, False)
-        digest = hashlib.sha256(self._key + name.encode("utf-8", "surrogateescape")).digest()
-        other = others[int.from_bytes(digest[:6], "big") % len(others)]
         return Secret(other.password_hash, other.hashing_algorithm, False)
+
+    def _with_password(self) -> list[User]:
+        """The users who have a password, gathered once: going over all of them takes long enough to be noticed."""
+        if self._stand_ins is None:
+            self._stand_ins = [user for user in self._users.values() if user.password_hash != NO_PASSWORD]
+        return self._stand_ins
 
     # changes
 
@@ -122,6 +129,7 @@ class Users:
         The algorithm is one of `passwords`. Raises InvalidHash. Permissions, limits and connections stay.
         """
         check_hash(password_hash, hashing_algorithm)
+        self._stand_ins = None
         events = self._broker.events
         user = self._users.get(name)
         if user is None:
@@ -139,6 +147,7 @@ class Users:
     def set_password(self, name: str, password: bytes) -> None:
         """Another password; connections stay. Raises NoSuchUser."""
         user = self.user(name)
+        self._stand_ins = None
         user.password_hash, user.hashing_algorithm = self._hashed(password), SHA256
         self._broker.store.user_set(user)
         self._broker.events.user_password_changed(user)
@@ -146,6 +155,7 @@ class Users:
     def clear_password(self, name: str) -> None:
         """The user can't log in with a password any more. Raises NoSuchUser."""
         user = self.user(name)
+        self._stand_ins = None
         user.password_hash = NO_PASSWORD
         self._broker.store.user_set(user)
         self._broker.events.user_password_changed(user)
@@ -169,6 +179,7 @@ class Users:
         """Delete a user with all permissions, and close their connections. Raises NoSuchUser."""
         self.user(name)
         del self._users[name]
+        self._stand_ins = None
         self._broker.permissions.forget_user(name)
         self._broker.store.user_deleted(name)
         self._broker.events.user_deleted(name)
@@ -179,6 +190,7 @@ class Users:
     def restore(self, users: Sequence[User]) -> None:
         """These users instead of those there were, of which the store knows already."""
         self._users.clear()
+        self._stand_ins = None
         for user in users:
             self._users[user.name] = user
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from leveret.cli.formatters import Row, json_text
+from leveret.management.protocols import PURPOSES
 
 Request = dict[str, object]
 
@@ -172,7 +173,7 @@ def status(api: Api) -> dict[str, Any]:
                 "node": name,
                 "port": each.get("port"),
                 "protocol": each.get("protocol"),
-                "purpose": {"amqp": "AMQP 0-9-1", "http": "HTTP API"}.get(str(each.get("protocol")), ""),
+                "purpose": PURPOSES.get(str(each.get("protocol")), ""),
             }
             for each in overview.get("listeners", [])
         ],

@@ -17,15 +17,8 @@ from typing import Final
 from leveret.broker.alarms import NAMES
 from leveret.broker.broker import PRODUCT_VERSION, Broker
 from leveret.build import description
+from leveret.management.protocols import PROTOCOLS
 
-PROTOCOLS: Final = {  # RabbitMQ's name and a description, by the scheme of a listener's URL
-    "amqp": ("amqp", "AMQP 0-9-1"),
-    "amqps": ("amqp/ssl", "AMQP 0-9-1 over TLS"),
-    "http": ("http", "HTTP API"),
-    "https": ("https", "HTTP API over TLS"),
-    "http+prometheus": ("http/prometheus", "Prometheus exporter API over HTTP"),
-    "https+prometheus": ("https/prometheus", "Prometheus exporter API over TLS"),
-}
 PROC: Final = Path("/proc/self")
 
 

@@ -11,11 +11,57 @@ from typing import Final
 
 from starlette.types import ASGIApp
 from uvicorn.config import Config
+from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import Server
 
 GOODBYE: Final = 1  # seconds for requests that are being answered when the broker stops
 KEEP_ALIVE: Final = 60  # seconds that a client's connection may be idle
 MOST_CONNECTIONS: Final = 1000  # others are answered 503: open files are for AMQP clients
+MOST_SOCKETS: Final = 1200  # others are closed at once
+REQUEST_TIMEOUT: Final = 30.0  # seconds in which the first request has to be there
+
+
+class Protocol(H11Protocol):
+    """uvicorn's connection with a client, which may not wait for ever to say what it wants.
+
+    uvicorn itself closes a connection that is silent behind an answer, not one that says nothing at all, or little by
+    little. Strangers would have all open files so.
+    """
+
+    waiting: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client has connected."""
+        super().connection_made(transport)
+        if len(self.connections) > MOST_SOCKETS:
+            transport.abort()
+        else:
+            self._wait(REQUEST_TIMEOUT)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client is gone."""
+        self._wait_no_more()
+        super().connection_lost(exc)
+
+    def handle_events(self) -> None:
+        """Something was received."""
+        super().handle_events()
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._wait_no_more()
+
+    def on_response_complete(self) -> None:
+        """An answer was sent."""
+        self._wait_no_more()
+        self._wait(KEEP_ALIVE)
+        super().on_response_complete()
+
+    def _wait(self, seconds: float) -> None:
+        self.waiting = self.loop.call_later(seconds, self.transport.abort)
+
+    def _wait_no_more(self) -> None:
+        if self.waiting is not None:
+            self.waiting.cancel()
+            self.waiting = None
 
 
 class ServerInLoop(Server):
@@ -31,7 +77,7 @@ def server(application: ASGIApp, context: ssl.SSLContext | None) -> ServerInLoop
     """A server of an application, with TLS if there is a context for that."""
     config = Config(
         application,
-        http="h11",
+        http=Protocol,
         ws="none",
         lifespan="off",
         log_config=None,

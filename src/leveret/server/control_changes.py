@@ -7,7 +7,6 @@ broker; policies are applied in slices of a few milliseconds, between which the 
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -18,6 +17,8 @@ from leveret.broker.limits import OF_USERS, OF_VHOSTS, InvalidLimits, valid_limi
 from leveret.broker.policy import InvalidPolicy, make_policy
 from leveret.broker.users import User
 from leveret.broker.vhost import VirtualHost
+from leveret.management import json_values
+from leveret.management.json_values import NotJson
 from leveret.server.control_access import AccessChanges
 from leveret.server.control_request import BadRequest, ChangeRefused, no_such_user, no_such_vhost, text_of
 
@@ -154,19 +155,12 @@ class Changes:
 def decoded(text: str) -> dict[str, object]:
     """The JSON object that a definition is. Raises ChangeRefused."""
     try:
-        value = json.loads(text, parse_constant=refuse_constant)
-    except RecursionError:
-        raise ChangeRefused("Could not parse JSON document: it is nested too deeply") from None
-    except ValueError as error:
+        value = json_values.decoded(text)
+    except NotJson as error:
         raise ChangeRefused(f"Could not parse JSON document: {error}") from None
     if not isinstance(value, dict):
         raise validation_failed(f"definition must be a dictionary: {printed(value)}")
     return value
-
-
-def refuse_constant(name: str) -> object:
-    """Python reads NaN and Infinity, which are no JSON."""
-    raise ValueError(f"unexpected {name}")
 
 
 def validation_failed(reasons: str) -> ChangeRefused:

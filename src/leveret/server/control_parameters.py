@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Final
 
 from leveret.broker.broker import Broker, NoSuchVirtualHost
 from leveret.broker.parameters import CLUSTER_NAME
 from leveret.broker.vhost import VirtualHost
+from leveret.management.json_values import NotJson, decoded
 from leveret.management.parameters import OPERATOR_POLICY, InvalidParameter, clear_parameter, set_parameter
-from leveret.server.control_changes import refuse_constant
 from leveret.server.control_request import ChangeRefused, no_such_vhost, text_of
 
 NOT_THERE: Final = "Parameter does not exist"
@@ -70,8 +69,6 @@ def named(request: Mapping[str, object]) -> tuple[str, str, str]:
 def decoded_value(text: str) -> object:
     """The JSON value that a parameter gets. Raises ChangeRefused."""
     try:
-        return json.loads(text, parse_constant=refuse_constant)
-    except RecursionError:
-        raise ChangeRefused("JSON decoding error. Reason: it is nested too deeply") from None
-    except ValueError as error:
+        return decoded(text)
+    except NotJson as error:
         raise ChangeRefused(f"JSON decoding error. Reason: {error}") from None

@@ -14,7 +14,7 @@ from dramatiq.brokers.rabbitmq import RabbitmqBroker
 from dramatiq.brokers.stub import StubBroker
 from dramatiq.common import dq_name, xq_name
 
-from .common import RABBITMQ_CREDENTIALS
+from .common import RABBITMQ_CREDENTIALS  # type: ignore[import-not-found, unused-ignore]
 
 QUEUES = ("default", "flaky_queue", "prioritized", "some-queue")
 

@@ -29,6 +29,7 @@ from leveret.management.definitions.settings import (
 from leveret.management.definitions.steps import Category, Fields, InvalidDefinitions, Outlook, Step
 from leveret.management.definitions.topology import BindingStep, ExchangeStep, QueueStep
 from leveret.management.http.slices import SLICE, in_slices
+from leveret.management.json_values import NotJson, check, finite, refuse_constant
 
 log: Final = logging.getLogger("leveret.definitions")
 
@@ -138,21 +139,20 @@ def decoded(text: bytes) -> object:
         return {}
     try:
         with without_collection():
-            return json.loads(text, object_hook=unchanged, parse_constant=refuse_constant)
+            document: object = json.loads(
+                text, object_hook=unchanged, parse_constant=refuse_constant, parse_float=finite
+            )
+            check(document)
+            return document
     except RecursionError:
         raise InvalidDefinitions("not JSON: nested too deeply") from None
-    except ValueError as error:
+    except (ValueError, NotJson) as error:
         raise InvalidDefinitions(f"not JSON: {error}") from None
 
 
 def unchanged(value: dict[str, object]) -> dict[str, object]:
     """The same object."""
     return value
-
-
-def refuse_constant(name: str) -> object:
-    """Python reads NaN and Infinity, which are no JSON."""
-    raise ValueError(f"unexpected {name}")
 
 
 def hash_of(files: list[bytes]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from functools import cached_property
 from typing import Any, Final, TypeAlias
@@ -12,7 +11,8 @@ from urllib.parse import parse_qsl, unquote
 from leveret.broker.users import User
 from leveret.broker.vhost import VirtualHost
 from leveret.management.http.access import is_administrator
-from leveret.management.http.errors import bad_request, key_missing, not_found, object_not_found
+from leveret.management.http.errors import bad_request, key_missing, not_authenticated, not_found, object_not_found
+from leveret.management.json_values import NotJson, decoded
 from leveret.management.node import Node
 
 Receive: TypeAlias = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -35,7 +35,9 @@ class Call:
         query: str,
         headers: Mapping[str, str],
         receive: Receive,
+        access: Callable[[Call], None],
     ) -> None:
+        """`access` says whether the user may do this, or raises Refused."""
         self.node: Final = node
         self.broker: Final = node.broker
         self.user: Final = user
@@ -44,6 +46,11 @@ class Call:
         self._arguments: Final = arguments
         self._query: Final = query
         self._receive: Final = receive
+        self._access: Final = access
+
+    def check_access(self) -> None:
+        """Refused if the user may not do this."""
+        self._access(self)
 
     # what the path names
 
@@ -100,7 +107,21 @@ class Call:
     # the body
 
     async def body(self) -> bytes:
-        """The body's octets."""
+        """The body's octets.
+
+        A body may be long in coming. Refused if the virtual host that is named has gone meanwhile, or the user, or what
+        let them do this.
+        """
+        vhost = self.find_vhost()
+        body = await self._received()
+        if self.broker.users.find(self.user.name) is not self.user:
+            raise not_authenticated("Not_Authorized")
+        self.check_access()
+        if vhost is not None and self.find_vhost() is not vhost:
+            raise not_found("vhost_not_found")
+        return body
+
+    async def _received(self) -> bytes:
         pieces: list[bytes] = []
         size = 0
         more = True
@@ -119,8 +140,8 @@ class Call:
         """The object that the body is, which has the keys that are needed. Refused if it is none, or lacks one."""
         body = await self.body()
         try:
-            value = {} if body in NO_OBJECTS else json.loads(body, parse_constant=no_constant)
-        except (ValueError, RecursionError):
+            value = {} if body in NO_OBJECTS else decoded(body)
+        except NotJson:
             raise bad_request("not_json") from None
         if isinstance(value, str):
             raise bad_request(
@@ -144,8 +165,3 @@ class Call:
         done = asyncio.Event()
         self.broker.store.when_committed(done.set)
         await done.wait()
-
-
-def no_constant(name: str) -> object:
-    """Python reads NaN and Infinity, which are no JSON."""
-    raise ValueError(f"unexpected {name}")

@@ -29,14 +29,13 @@ def asked_for(query: Mapping[str, str]) -> Columns | None:
 
 def add(columns: Columns, path: Sequence[str]) -> None:
     """Ask for one more column."""
-    if not path:
-        return
-    if len(path) == 1:
-        columns[path[0]] = None
-        return
-    below = columns.setdefault(path[0], Columns())
-    if below is not None:
-        add(below, path[1:])
+    for name in path[:-1]:
+        below = columns.setdefault(name, Columns())
+        if below is None:
+            return
+        columns = below
+    if path:
+        columns[path[-1]] = None
 
 
 def extracted(value: Any, columns: Columns | None) -> Any:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
+from time import perf_counter
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from leveret.broker.broker import Broker
@@ -35,6 +36,7 @@ ALIKE: Final[tuple[set[type], ...]] = (
     {int, float},
     set(),
 )  # types whose values can be compared as they are
+LONGEST_SEARCH: Final = 1.0  # seconds for all names of a list together
 PIECE: Final = 65536  # octets of JSON, about
 
 
@@ -54,12 +56,21 @@ class Page:
         self.begin: Final = (number - 1) * size
         self.end: Final = number * size
         self.filters: Final = name != ""
-        self._pattern: Final = case_blind(name) if is_pattern and name else None
+        self.has_pattern: Final = is_pattern and name != ""
+        self._pattern: Final = case_blind(name) if self.has_pattern else None
+        self._time_left = LONGEST_SEARCH
         self._name: Final = name.lower()
 
     def shows(self, name: str) -> bool:
-        """Whether the item of that name is one of those that are asked for."""
-        return self._name in name.lower() if self._pattern is None else self._pattern.matches(name)
+        """Whether the item of that name is one of those that are asked for. Refused if the pattern takes too long."""
+        if self._pattern is None:
+            return self._name in name.lower()
+        if self._time_left < 0:
+            raise invalid_page()
+        begin = perf_counter()
+        found = self._pattern.matches(name)
+        self._time_left -= perf_counter() - begin
+        return found
 
     def check(self, count: int) -> None:
         """Refused if so many items don't reach to this page."""
@@ -87,7 +98,10 @@ class List(Generic[Item]):
         total = sum(map(len, found))
         if page.filters:
             name, broker = self.columns["name"], call.broker
-            found = [[item for item in chunk if page.shows(name(item, broker))] async for chunk in in_slices(found)]
+            if page.has_pattern:  # each name may take a while
+                found = [*in_chunks(chain.from_iterable(found), 1)]
+            matching = [item async for chunk in in_slices(found) for item in chunk if page.shows(name(item, broker))]
+            found = [*in_chunks(matching, LOOKED_AT_AT_ONCE)]
         count = sum(map(len, found))
         page.check(count)
         shown = islice(await self._ordered(call, found), page.begin, page.end)

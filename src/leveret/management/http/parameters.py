@@ -213,10 +213,12 @@ def user_exists(call: Call) -> bool:
 
 async def put_user_limit(call: Call) -> None:
     """Set one limit of a user; the others stay."""
-    user = call.broker.users.find(call.argument("user"))
-    if user is None:
+    if not user_exists(call):
         raise bad_request(["no_such_user", call.argument("user")])
     body = await call.json("value")
+    user = call.broker.users.find(call.argument("user"))
+    if user is None:  # meanwhile
+        raise bad_request(["no_such_user", call.argument("user")])
     try:
         limits = valid_limits({call.argument("name"): body["value"]}, OF_USERS, "user-limits")
     except InvalidLimits as error:

@@ -73,7 +73,7 @@ class Policies:
         definition, priority = body["definition"], body.get("priority", 0)
         if not isinstance(definition, dict):
             raise bad_request("definition is an object")
-        if isinstance(priority, str) and priority.removeprefix("-").isdecimal():
+        if isinstance(priority, str) and len(priority) < 20 and priority.removeprefix("-").isdecimal():
             priority = int(priority)
         if not isinstance(priority, int) or isinstance(priority, bool):
             raise self._failed(not_a_number(priority))

@@ -83,8 +83,9 @@ class Resource:
         user = NOBODY
         if not self._public:
             user = await authenticate(node, headers.get("authorization"), scope["client"][0])
-        call = Call(node, user, method, scope["path_params"], scope["query_string"].decode("latin-1"), headers, receive)
-        self._access(call)
+        query = scope["query_string"].decode("latin-1")
+        call = Call(node, user, method, scope["path_params"], query, headers, receive, self._access)
+        call.check_access()
         if not accepts_json(headers.get("accept")):
             raise Refused(406)
         return await self._handle(call)

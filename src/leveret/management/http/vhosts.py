@@ -9,7 +9,7 @@ from leveret.broker.broker import Broker, ProtectedVirtualHost, TooManyVirtualHo
 from leveret.broker.queue_arguments import CLASSIC
 from leveret.broker.vhost import InvalidQueueType, VirtualHost
 from leveret.management.http.access import administrator, viewer_of_vhost
-from leveret.management.http.bodies import flag
+from leveret.management.http.bodies import flag, text
 from leveret.management.http.call import Call
 from leveret.management.http.errors import bad_request, precondition_failed
 from leveret.management.http.lists import ABSENT, List, ListColumns
@@ -81,7 +81,8 @@ async def get_vhost(call: Call) -> object:
 async def put_vhost(call: Call) -> None:
     """Make one, or change what is said of it."""
     body = await call.json()
-    description, tags, queue_type = body.get("description"), tags_of(body), default_type_of(body)
+    description = None if body.get("description") is None else text(body, "description")
+    tags, queue_type = tags_of(body), default_type_of(body)
     tracing = None if body.get("tracing") is None else flag(body, "tracing")
     call.begin_change()
     try:
