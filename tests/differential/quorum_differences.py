@@ -82,7 +82,7 @@ def without_miscounted_consumers(moment: Moment) -> None:
         counts = dict(theirs.details)
         for queue in quorum_queues(moment) & ours.details.keys() & counts.keys():
             counted, miscounted = consumers(ours.details[queue]), consumers(counts[queue])
-            if counted < miscounted or (queue in alone and counted > miscounted == 1):
+            if counted < miscounted or (queue in alone and counted > miscounted > 0):
                 counts[queue] = str(counts[queue]).replace(f" {miscounted} consumers", f" {counted} consumers")
         moment.theirs[at] = Event(theirs.where, theirs.what, counts)
 
