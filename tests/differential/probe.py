@@ -108,6 +108,8 @@ class Probe:
         reply = session.reply(channel, "queue.declare-ok")
         if reply is not None:
             return f"{reply.details['messages']} ready, {reply.details['consumers']} consumers"
+        if session.ended:
+            raise AssertionError(f"the connection that was asked for {name} has ended: {session.arrived}")
         close = session.take(channel)[-1]
         owner = self.exclusive.get(name, -1) + 1
         if close.details.get("code") == RESOURCE_LOCKED and owner < len(sessions):
