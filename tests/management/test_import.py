@@ -402,3 +402,18 @@ def test_exclusive_queues_are_not_exported() -> None:
     vhost.add_binding(Binding(vhost.exchanges["amq.direct"], own, "own", {}))
     content = export(broker)
     assert content["queues"] == content["bindings"] == content["exchanges"] == []
+
+
+def test_a_virtual_host_that_is_deleted_before_its_policies_are_applied() -> None:
+    broker = new_broker()
+    policy = {"vhost": "going", "name": "p", "pattern": "", "definition": {"max-length": 1}}
+    work = Import(broker, [{"vhosts": [{"name": "going"}], "policies": [policy]}])
+    for _ in work.check():
+        pass
+    applied = work.apply()
+    while "going" not in broker.vhosts or not list(broker.vhost("going").policies.listed(operator=False)):
+        next(applied)
+    broker.delete_vhost("going")
+    for _ in applied:
+        pass
+    assert "going" not in broker.vhosts and work.changed == 2

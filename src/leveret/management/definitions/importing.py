@@ -98,7 +98,9 @@ class Import:
                     changed_policies[vhost] = None
             yield
         for name in changed_policies:
-            yield from self._broker.vhost(name).reapply_policies()
+            found = self._broker.vhosts.get(name)
+            if found is not None:  # or it was deleted meanwhile
+                yield from found.reapply_policies()
         for step in self._topology:
             if step.apply(self._broker):
                 self.changed += 1

@@ -55,7 +55,7 @@ async def post_definitions(call: Call) -> object:
     content_type = call.headers.get("content-type", "")
     redirect = None
     if content_type.lower().startswith(FORM):
-        parts = parts_of(content_type, body)
+        parts = await asyncio.to_thread(parts_of, content_type, body)
         body, redirect = parts.get("file", b""), parts.get("redirect")
     try:
         document = await asyncio.to_thread(decoded, body)
