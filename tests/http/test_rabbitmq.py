@@ -6,30 +6,22 @@ tests say so and are skipped.
 
 from __future__ import annotations
 
-import http.client
 import json
-import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.http.client import Api, Reply, part
+from tests.http.client import Api, part
 from tests.http.live import EXCHANGE, EXCLUSIVE, QUEUE, live_client
+from tests.http.oracle import WHERE_INSTALLED
 from tests.http.story import JSON, Step, play
 from tests.http.test_definitions import SHOP
 from tests.http.test_stories import STORIES
 from tests.support.broker_process import BrokerProcess
-from tests.support.rabbitmq import rabbitmq, rabbitmq_server
 
-pytestmark = [
-    pytest.mark.skipif(rabbitmq_server() is None, reason="RabbitMQ is not installed"),
-    pytest.mark.timeout(180),
-]
-PLUGINS = ["rabbitmq_management", "rabbitmq_consistent_hash_exchange"]
-STATISTICS = "collect_statistics_interval = 200\n"
+pytestmark = WHERE_INSTALLED
 CHART = "&".join(f"{kind}_age=60&{kind}_incr=5" for kind in ("lengths", "msg_rates", "data_rates"))
 PATIENCE = 30.0  # seconds for RabbitMQ's statistics to say what is there
 
@@ -88,29 +80,6 @@ UNKNOWN = {
     "user_who_performed_action",
 }
 LEFT_OUT = ERLANG | UNKNOWN
-
-
-class OracleApi(Api):
-    """RabbitMQ's API, which ends connections that are idle for five seconds or have had a hundred requests."""
-
-    def call(
-        self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None, **query: object
-    ) -> Reply:
-        try:
-            return super().call(method, path, body, headers, **query)
-        except http.client.RemoteDisconnected:
-            return super().call(method, path, body, headers, **query)
-
-
-@pytest.fixture(scope="module")
-def oracle() -> Iterator[tuple[int, Api]]:
-    """The AMQP port and the API of a RabbitMQ."""
-    with tempfile.TemporaryDirectory(prefix="leveret-http-") as folder:
-        Path(folder).chmod(0o711)  # another user's RabbitMQ has to get through to its own folder
-        own = Path(folder) / "rabbitmq"
-        own.mkdir()
-        with rabbitmq(own, PLUGINS, STATISTICS) as broker:
-            yield broker.port, OracleApi(broker.http_port)
 
 
 def in_other_words(step: Step) -> bool:

@@ -7,13 +7,12 @@ because nothing says yet what it has to answer.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from leveret.management.http.application import RESOURCES
 from leveret.management.http.resource import Resource
-from tests.http.client import Api, Reply, part
+from tests.http.client import Api, part
 from tests.http.routes import (
     BODIES,
     ENDPOINTS,
