@@ -1,4 +1,4 @@
-"""An installed RabbitMQ's API, which has to answer as ours does. Without RabbitMQ these tests say so and are skipped."""
+"""The API of an installed RabbitMQ, which has to answer as ours does. Without it these tests say so and are skipped."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ The table has to name each endpoint of the program's route table, so that a new 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -187,9 +188,9 @@ ROWS: list[Row] = [
 ]
 
 
-@pytest.fixture(scope="module")
-def users(api: Api, leveret: BrokerProcess) -> Iterator[dict[tuple[str, bool], Api]]:
-    """The API as seen by a user of each tag, without permissions and with all of them."""
+@contextmanager
+def people(api: Api, api_of: type[Api] = Api) -> Iterator[dict[tuple[str, bool], Api]]:
+    """The API as seen by a user of each tag, without permissions and with all of them, and what they look at."""
     apis: dict[tuple[str, bool], Api] = {}
     for tag in TAGS:
         for permitted in (False, True):
@@ -197,15 +198,25 @@ def users(api: Api, leveret: BrokerProcess) -> Iterator[dict[tuple[str, bool], A
             assert api.put(f"/api/users/{name}", {"password": "p", "tags": tag}).status == 201
             if permitted:
                 assert api.put(f"/api/permissions/%2F/{name}", EVERYTHING).status == 201
-            apis[tag, permitted] = Api(leveret.http_port, name, "p")
-    assert api.put("/api/users/subject", {"tags": ""}).status == 201
+            apis[tag, permitted] = api_of(api.port, name, "p")
+    assert api.put("/api/users/subject", {"password": "p", "tags": ""}).status == 201
     assert api.put("/api/topic-permissions/%2F/subject", TOPIC).status == 201
     assert api.put("/api/queues/%2F/subject", {"durable": True}).status == 201
     assert api.put("/api/exchanges/%2F/subject", {"durable": True}).status == 201
     assert api.post("/api/bindings/%2F/e/subject/q/subject", {"routing_key": "k"}).status == 201
     yield apis
     for each in apis.values():
+        assert api.delete(f"/api/users/{each.user}").status == 204
         each.close()
+    assert api.delete("/api/users/subject").status == 204
+    assert api.delete("/api/queues/%2F/subject").status == 204
+    assert api.delete("/api/exchanges/%2F/subject").status == 204
+
+
+@pytest.fixture(scope="module")
+def users(api: Api) -> Iterator[dict[tuple[str, bool], Api]]:
+    with people(api) as users:
+        yield users
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ because nothing says yet what it has to answer.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -34,7 +35,7 @@ from tests.support.broker_process import BrokerProcess
 
 CHALLENGE = 'Basic realm="RabbitMQ Management"'
 STRING = "invalid payload: the request body JSON-decoded to a string. Is the input doubly-JSON-encoded?"
-NO_OBJECTS = {"{bad": "not_json", "[]": "not_json", "5": "not_json", "true": "not_json", '"{}"': STRING}
+NO_OBJECTS = {"{bad": "not_json", "[]": "not_json", "5": "not_json", '"{}"': STRING}
 # Names that a careless program takes apart, or takes for something else. Paths have them percent-encoded.
 ODD_NAMES = ["a/b", "/", "a b", "a+b", "ü日本", "..", ".", "%", "%2F", "~", "*", "a;b=c", "a?b#c&d", "'\"<>\\", "a\tb"]
 
@@ -45,6 +46,13 @@ every_endpoint = pytest.mark.parametrize("endpoint", ENDPOINTS, ids=[" ".join(en
 @pytest.fixture(scope="module", autouse=True)
 def walked(api: Api) -> Iterator[None]:
     """What the walks name is there."""
+    with walked_objects(api):
+        yield
+
+
+@contextmanager
+def walked_objects(api: Api) -> Iterator[None]:
+    """A queue and an exchange, as long as they are walked."""
     assert api.put("/api/queues/%2F/walked", {"durable": True}).status == 201
     assert api.put("/api/exchanges/%2F/walked", {"type": "fanout"}).status == 201
     yield
@@ -94,8 +102,13 @@ def test_a_method_that_there_is_not_is_refused_with_those_that_there_are(
 
 @every_endpoint
 def test_who_asks_has_to_say_who_they_are(leveret: BrokerProcess, node: str, endpoint: Endpoint) -> None:
+    come_as_a_stranger(leveret.http_port, node, endpoint, "Not_Authorized")
+
+
+def come_as_a_stranger(port: int, node: str, endpoint: Endpoint, reason: str) -> None:
+    """Ask without credentials, with wrong ones and with ones that are none; a wrong password is refused so."""
     path = url(endpoint, node)
-    nobody, stranger = Api(leveret.http_port, None), Api(leveret.http_port, f"stranger of {path}", "wrong")
+    nobody, stranger = Api(port, None), Api(port, f"stranger of {path}", "wrong")
     mistaken = {"authorization": "Basic !"}
     replies = [nobody.call(endpoint.method, path), stranger.call(endpoint.method, path)]
     replies.append(nobody.call(endpoint.method, path, headers=mistaken))
@@ -103,7 +116,7 @@ def test_who_asks_has_to_say_who_they_are(leveret: BrokerProcess, node: str, end
         assert [reply.status for reply in replies] == [200, 200, 200]
     else:
         assert [(reply.status, reply.body) for reply in replies[::2]] == [(401, b""), (400, b"")]
-        assert replies[1].error == (401, "not_authorized", "Not_Authorized")
+        assert replies[1].error == (401, "not_authorized", reason)
         assert [reply.headers.get("www-authenticate") for reply in replies] == [CHALLENGE, CHALLENGE, None]
     nobody.close()
     stranger.close()
@@ -152,15 +165,20 @@ NAMED = [
 def test_what_is_not_there_is_not_found_whatever_it_is_called(
     api: Api, node: str, endpoint: Endpoint, name: str
 ) -> None:
-    expected = missing(endpoint, name)
     for odd in (NOT_THERE, *ODD_NAMES):
         if (name, odd) != ("vhost", "/"):
-            reply = api.call(endpoint.method, url(endpoint, node, **{name: part(odd)}), endpoint.body)
-            assert reply.status == expected.status, odd
-            if expected.error:
-                assert reply.json["error"] == expected.error, odd
-            if expected.reason is not None:
-                assert reply.json["reason"] == expected.reason.replace("NAME", odd), odd
+            look_for_what_is_not_there(api, node, endpoint, name, odd)
+
+
+def look_for_what_is_not_there(api: Api, node: str, endpoint: Endpoint, name: str, odd: str) -> None:
+    """Ask with this name for this part of the path, and see that nobody knows it."""
+    expected = missing(endpoint, name)
+    reply = api.call(endpoint.method, url(endpoint, node, **{name: part(odd)}), endpoint.body)
+    assert reply.status == expected.status, odd
+    if expected.error:
+        assert reply.json["error"] == expected.error, odd
+    if expected.reason is not None:
+        assert reply.json["reason"] == expected.reason.replace("NAME", odd), odd
 
 
 @every_endpoint
@@ -174,21 +192,24 @@ def test_a_path_that_is_no_path_is_a_bad_request(api: Api, node: str, endpoint: 
 
 @pytest.mark.parametrize("path", MADE)
 def test_any_name_can_be_given_and_found_again(api: Api, path: str) -> None:
-    name, column, listed = MADE[path]
     component = {"component": "shovel"} if "{component}" in path else {}
     for odd in ODD_NAMES:
-        if name == "user" and "permissions" in path:
-            assert api.put(f"/api/users/{part(odd)}", {"tags": ""}).status == 201
-        elif (name, odd) == ("vhost", "/"):
-            continue
-        target = "/api" + filled(path, **component, **{name: part(odd)})
-        body = BODIES["PUT", path]
-        if name == "exchange" and "topic" in path:
-            body = {**TOPIC, "exchange": odd}
-        assert [api.put(target, body).status, api.put(target, body).status] == [201, 204], odd
-        shown = api.get(target)
-        assert [row[column] for row in (shown if isinstance(shown, list) else [shown])] == [odd]
-        assert odd in [row[column] for row in api.get("/api" + listed)]
-        assert [api.delete(target).status, api.delete(target).status] == [204, 404], odd
-        if name == "user" and "permissions" in path:
-            assert api.delete(f"/api/users/{part(odd)}").status == 204
+        if (MADE[path][0], odd) != ("vhost", "/"):
+            make_and_find(api, path, odd, component)
+
+
+def make_and_find(api: Api, path: str, odd: str, others: dict[str, str]) -> None:
+    """Make something with this name, see that it is there, and delete it; `others` name the rest of the path."""
+    name, column, listed = MADE[path]
+    of_user = name == "user" and "permissions" in path
+    if of_user:
+        assert api.put(f"/api/users/{part(odd)}", {"password": "p", "tags": ""}).status == 201, odd
+    target = "/api" + filled(path, **others, **{name: part(odd)})
+    body = {**TOPIC, "exchange": odd} if "{exchange}" in path and "topic" in path else BODIES["PUT", path]
+    assert [api.put(target, body).status, api.put(target, body).status] == [201, 204], odd
+    shown = api.get(target)
+    assert [row[column] for row in (shown if isinstance(shown, list) else [shown])] == [odd]
+    assert odd in [row[column] for row in api.get("/api" + listed)]
+    assert [api.delete(target).status, api.delete(target).status] == [204, 404], odd
+    if of_user:
+        assert api.delete(f"/api/users/{part(odd)}").status == 204
