@@ -63,7 +63,9 @@ UNKNOWN = {
     "fd_used_details",
     "mem_used_details",
     "message_bytes_paged_out",
+    "message_bytes_persistent",  # of a durable queue with messages
     "messages_paged_out",
+    "messages_persistent",
     "proc_used_details",
     "sockets_used_details",
     "user_who_performed_action",
