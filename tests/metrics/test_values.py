@@ -123,7 +123,10 @@ def test_only_what_is_asked_for(leveret: BrokerProcess, channel: BlockingChannel
     assert set(scrape(port, "/metrics/detailed").types) == {"rabbitmq_build_info", "rabbitmq_identity_info"}
     path = "/metrics/detailed?family=queue_consumer_count&family=no_such_family"
     told = scrape(port, path)
-    assert {name for name in told.types if "queue" in name} == {"rabbitmq_detailed_queue_consumers"}
+    assert {name for name in told.types if "queue" in name} == {
+        "rabbitmq_detailed_queue_consumers",
+        "rabbitmq_detailed_queue_info",
+    }
     assert {("queue", "one"), ("queue", "two")} <= {
         pair for labels in told.of("rabbitmq_detailed_queue_consumers") for pair in labels
     }

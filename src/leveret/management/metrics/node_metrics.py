@@ -152,13 +152,14 @@ def alarms(node: Node) -> list[Valued]:
 
 
 def totals(node: Node, consumers: int) -> list[Valued]:
-    """How much there is of everything."""
+    """How much there is of everything. A node has no peers, so none is out of reach."""
     broker = node.broker
     return [
         gauge("connections", "Connections currently open", int(broker.usage.connections)),
         gauge("channels", "Channels currently open", int(broker.usage.channels)),
         gauge("consumers", "Consumers currently connected", consumers),
         gauge("queues", "Queues available", sum(len(vhost.queues) for vhost in broker.vhosts.values())),
+        gauge("unreachable_cluster_peers_count", "Number of peers in the cluster the current node cannot reach.", 0),
     ]
 
 
