@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from leveret.management.http.slices import paced
 from leveret.management.node import Node
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class Metrics:
 def answer(request: Request, pieces: AsyncIterator[bytes]) -> Response:
     """The answer that says this, compressed for those who want that."""
     headers = {"vary": "accept-encoding"}
+    pieces = paced(pieces)
     if takes_gzip(request.headers.get("accept-encoding", "")):
         headers["content-encoding"] = "gzip"
         pieces = compressed(pieces)

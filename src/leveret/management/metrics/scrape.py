@@ -68,13 +68,10 @@ class Scraper:
         async for piece in self._of_node(AGGREGATED):
             yield piece
         node = self._node
-        for valued in (
-            await summed(QUEUES, queues(node, ())),
-            await summed(CHANNELS, channels(node)),
-            await summed(CONNECTIONS, connections(node)),
-            await summed(EXCHANGES, exchanges(node, ())),
-        ):
-            yield text_of(PREFIX, valued)
+        yield text_of(PREFIX, await summed(QUEUES, queues(node, ())))
+        yield text_of(PREFIX, await summed(CHANNELS, channels(node)))
+        yield text_of(PREFIX, await summed(CONNECTIONS, connections(node)))
+        yield text_of(PREFIX, await summed(EXCHANGES, exchanges(node, ())))
 
     async def per_object(self) -> AsyncIterator[bytes]:
         """`/metrics/per-object`: the same of each object."""
@@ -126,7 +123,8 @@ class Scraper:
         async for queue in in_slices(queues(node, ())):
             consumers += len(queue.consumers)
         yield text_of(PREFIX, identity(node, endpoint, CLIENT_VERSION))
-        yield text_of(PREFIX, [valued for of_node in OF_NODE.values() for valued in of_node(node)])
+        for of_node in OF_NODE.values():
+            yield text_of(PREFIX, of_node(node))
         yield text_of(PREFIX, [*alarms(node), *totals(node, consumers)])
         yield text_of(PREFIX, await self._global.valued(consumers))
         yield text_of("", own_gauges(node)) + text_of_histograms(measured(node))
