@@ -30,6 +30,7 @@ class Node:
     certificate_files: Mapping[str, tuple[Path | None, Path | None]]
     metrics_path: str = "/metrics"
     metrics_per_object: bool = False
+    metrics_for_monitors_alone: bool = False
 
     @property
     def memory_limit(self) -> int:
