@@ -1,4 +1,4 @@
-"""The changes and checks of the control socket as calls of the HTTP API, which is to say what rabbitmqctl would refuse."""
+"""The changes and checks of the control socket as calls of the HTTP API, refused in rabbitmqctl's words."""
 
 from __future__ import annotations
 
