@@ -10,7 +10,7 @@ import pytest
 
 from leveret.amqp.field_table import encode_table, table_from_python
 from leveret.amqp.frame import PROTOCOL_HEADER, method_frame
-from leveret.amqp.methods import ConnectionStart, ConnectionStartOk, ConnectionTune
+from leveret.amqp.methods import ConnectionStart, ConnectionStartOk, ConnectionTune, QueueBind
 from leveret.broker.login import BadCredentials, credentials
 from leveret.broker.passwords import BCRYPT
 from tests.broker.driver import CAPABILITIES, Client, Driver, refused
@@ -154,3 +154,14 @@ def test_a_name_that_is_no_text_can_be_asked_for(driver: Driver) -> None:
     """One that came as JSON may have half of a character in it."""
     assert driver.broker.users.check_password("\ud800", b"guest") is None
     assert driver.broker.users.check_password("\udcff", b"guest") is None
+
+
+@pytest.mark.parametrize("name", [b"\xff\xfe", b"a\0b", b"x" * LONGEST, b"\xed\xa0\x80"], ids=ascii)
+def test_who_listens_to_events_is_told_of_such_names(driver: Driver, name: bytes) -> None:
+    listener = driver.log_in(1)
+    listener.declare("events")
+    listener.call(QueueBind("events", "amq.rabbitmq.event", "user.authentication.failure"))
+    assert outcome(log_in(driver, "AMQPLAIN", responses(name, b"x")["AMQPLAIN"])) == (403, REFUSED.format("AMQPLAIN"))
+    event = listener.fetch("events")
+    assert event is not None and event.properties is not None and event.properties.headers is not None
+    assert str(event.properties.headers["name"].value).encode("utf-8", "surrogateescape") == name
