@@ -332,6 +332,17 @@ class StoreMachine(RuleBasedStateMachine):
         self.tick()
 
     @rule()
+    def begin_copying(self) -> None:
+        """Segments that are nearly empty are about to be copied, or are being copied."""
+        for _ in range(3):
+            self.pass_time(3.0)
+            while self.rig.works() in (WRITER, DEFINITIONS):
+                self.turn(self.rig.works())
+                self.tick()
+        if self.rig.works() == READER and self.rig.is_copying():
+            self.turn(READER)
+
+    @rule()
     def press(self) -> None:
         """Other queues take all the memory, or give it back."""
         residency = self.rig.store.residency

@@ -20,18 +20,18 @@ from leveret.broker.backing_queue import BackingQueue
 from leveret.broker.channel import Channel
 from leveret.broker.connection import Connection
 from leveret.broker.durability import NOT_STORED, PENDING, SEGMENT_SHIFT, LogEntry
-from leveret.broker.message import NEVER, Message
+from leveret.broker.message import Message
 from leveret.store.batch import Append, Batch, Copy, Group, Remove, Roll, Settle
 from leveret.store.record import (
     COPIED,
     DELIVERED,
-    EXPIRES,
     GROUP,
     MEMBER,
     MESSAGE,
     RECORD_HEAD,
     TARGET,
     TRANSIENT,
+    index_flags,
     message_head,
     pairs_head,
     was_delivered,
@@ -199,7 +199,7 @@ class MessageLog:
             or (self.sync_due and self._unsynced)
             or self._to_copy
             or self._may_shrink()
-            or any(not segment.readers and not segment.copying for segment in self._emptied)
+            or any(not self._is_in_use(segment) for segment in self._emptied)
         )
 
     def _add_message(self, batch: Batch, message: Message) -> None:
@@ -377,19 +377,20 @@ class MessageLog:
         batch.to_copy, self._to_copy = self._to_copy, []
 
     def _is_removable(self, segment: Segment, batch: Batch) -> bool:
-        """Whether nothing needs a segment any more.
-
-        What a group in it settled elsewhere is written there with the batch after the group's. What was copied into it
-        would come back to life with the original, should that outlast it.
-        """
+        """Whether nothing needs a segment any more. What a group in it settled elsewhere the next batch writes there."""
         return (
             segment.closed
             and segment.live == 0
-            and not segment.readers
-            and not segment.copying
             and int(segment.number) not in batch.settling
-            and not any(old >> 32 in self.segments for old in segment.moved_in)
+            and not self._is_in_use(segment)
         )
+
+    def _is_in_use(self, segment: Segment) -> bool:
+        """Whether a segment has to wait for others, though nothing in it be wanted.
+
+        What was copied into it would come back to life with the original, should that outlast it.
+        """
+        return segment.readers > 0 or segment.copying or any(number in self.segments for number in segment.sources)
 
     def _add_removals(self, batch: Batch) -> None:
         kept: list[Segment] = []
@@ -402,11 +403,18 @@ class MessageLog:
                 kept.append(segment)
                 continue
             del self.segments[number]
-            for old in segment.moved_in:
-                self.moved.pop(old, None)
+            self._forget_moves(segment)
             sync_first = list(self.segments) if segment.has_groups or segment.sync_before_removal else []
             batch.steps.append(Remove(number, sync_first))
         self._emptied = kept
+        if self.active.live == 0:
+            self._forget_moves(self.active)  # it may stay for long
+
+    def _forget_moves(self, segment: Segment) -> None:
+        """Nobody asks any more for what was copied into a segment."""
+        for old in segment.moved_in:
+            self.moved.pop(old, None)
+        segment.moved_in = []
 
     def idle(self) -> bool:
         """Whether there is nothing to write, nor being written."""
@@ -441,6 +449,7 @@ class MessageLog:
             sources[source] = None
             self.moved[int(copy.old_place)] = int(copy.new_place)
             target.moved_in.append(int(copy.old_place))
+            target.sources.add(int(source.number))
         for source in sources:
             self.give_up(source)
         for copy in copies:
@@ -486,9 +495,3 @@ class MessageLog:
                     self.segments[new >> 32].moved_in.append(old)
         source.moved_in = []
         self._emptied.append(source)
-
-
-def index_flags(message: Message, kind: i64) -> i64:
-    """The flags of an index entry that follow from the message."""
-    flags: i64 = 0 if kind == MESSAGE else TRANSIENT
-    return flags if message.expiration == NEVER else flags | EXPIRES

@@ -304,6 +304,8 @@ class Recovery:
                             queue.add(position, place, read_i64_be(entries, at + 24))
                     elif copy.place != place:
                         segment.sync_before_removal = True
+                        segment.superseded.add(pair)
+                        self.segments[int(copy.place >> SEGMENT_SHIFT)].sources.add(number)
                     elif not copy.settled:
                         segment.live += 1
                     elif pair not in pairs:

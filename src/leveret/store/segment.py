@@ -53,6 +53,8 @@ class Segment:
         self.settled_while_copying: Final[set[int]] = set()
         self.delivered_while_copying: Final[dict[int, int]] = {}  # by queue id: the highest offset
         self.moved_in: list[int] = []  # old places of records that were copied into this segment
+        self.sources: Final[set[int]] = set()  # segments of which it has copies: it must not go before them
+        self.superseded: Final[set[int]] = set()  # entries that had a copy already when the broker started
         self.restored_for: set[int] | None = None  # if it was there at the start: the queues it was read for
 
     def name(self) -> str:
