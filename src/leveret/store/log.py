@@ -377,7 +377,7 @@ class MessageLog:
         batch.to_copy, self._to_copy = self._to_copy, []
 
     def _is_removable(self, segment: Segment, batch: Batch) -> bool:
-        """Whether nothing needs a segment any more. What a group in it settled elsewhere the next batch writes there."""
+        """Whether nothing needs a segment any more. What a group in it settled is written with the next batch."""
         return (
             segment.closed
             and segment.live == 0
