@@ -148,6 +148,34 @@ def test_the_old_queue_keeps_it_until_the_new_one_is_on_the_disk_too(rig: Rig, d
     rig.finish()
     assert find_queues({int(old.id): "old"}, rig.memory.killed())["old"] == []
     assert (new.ready_count(), live(rig)) == (1, 1)
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_the_old_queue_keeps_it_although_it_is_new_itself(rig: Rig, together: bool) -> None:
+    """The old queue's definition may be on the disk before the new one's, but not if they are committed together."""
+    client = rig.client()
+    old = rig.declare("old", arguments=to("new"))
+    if together:
+        rig.declare("new")
+    rig.publish(client, [old], 0)
+    rig.tick()
+    rig.turn(WRITER)
+    if not together:
+        rig.declare("new")
+    got = rig.get(client, old)
+    assert got is not None
+    client.channel.reject(got.tag, False, REJECTED)
+    rig.tick()
+    rig.turn(WRITER)
+    kept = [] if together else [0]
+    assert numbers(find_queues({int(old.id): "old"}, rig.memory.killed())["old"]) == kept
+    rig.turn(DEFINITIONS)
+    assert client.confirmed() == [0]
+    assert numbers(find_queues({int(old.id): "old"}, rig.memory.killed())["old"]) == kept
+    rig.finish()
+    assert contents(rig) == {"old": [], "new": [0]}
+    assert find_queues({int(old.id): "old"}, rig.memory.killed())["old"] == []
+    assert live(rig) == 1
     rig = restarted(rig)
     rig.finish()
     assert (rig.queue("old").ready_count(), live(rig)) == (0, 1)

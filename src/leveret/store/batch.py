@@ -86,6 +86,21 @@ class Group(LogEntry):
         self.octets: i64 = 0  # content of the messages
         self.early = False
 
+    def is_ahead_of(self, commits: list[int]) -> bool:
+        """Whether a queue that it takes from may be defined on the disk when one that it brings to is not.
+
+        So it is if a commit of definitions lies between them: for each, this has the first queue id too new for it.
+        """
+        newest: i64 = -1
+        for message in self.messages:
+            for target in message.targets or []:
+                if target.queue.id > newest:
+                    newest = target.queue.id
+        if newest < commits[0]:
+            return False
+        oldest = min([queue_id for _, queue_id in self.settled])
+        return any(oldest < commit <= newest for commit in commits)
+
 
 class Copy(LogEntry):
     """A record that is copied out of a segment that is nearly empty."""

@@ -65,7 +65,8 @@ class MessageLog:
         self.sync_due = False  # in the modes that don't sync each batch: the next one is to be synced
         self._unsynced = False
         self.always_sync: Final = always_sync
-        self.committed_queues: i64 = 0  # durable queues with ids below this one have their definitions on the disk
+        # For each commit of definitions, the last that is done and those under way: the first queue id too new for it.
+        self.commits: Final[list[int]] = [0]
         self.segments: Final[dict[int, Segment]] = {}
         self.active = Segment(0)
         self.pending: list[LogEntry] = []
@@ -285,7 +286,7 @@ class MessageLog:
         self._cancel_passing(group)
         settled = [(int(self.resolve(message.place)), int(queue_id)) for message, queue_id in group.settled]
         settled = [(place, queue_id) for place, queue_id in settled if place >= 0]
-        if any(queue_id < self.committed_queues for _, queue_id in settled) and self._goes_to_new_queue(group):
+        if settled and group.is_ahead_of(self.commits):
             group.early = True
             settled = []
         messages: list[Message] = []
@@ -301,13 +302,6 @@ class MessageLog:
             size += len(message.content) + len(targets) * TARGET
         self._add_group_record(batch, messages, settled)
         batch.groups.append(group)
-
-    def _goes_to_new_queue(self, group: Group) -> bool:
-        for message in group.messages:
-            for target in message.targets or []:
-                if target.queue.id >= self.committed_queues:
-                    return True
-        return False
 
     def _cancel_passing(self, group: Group) -> None:
         """What a group brought to a queue and took from it again was never there."""
