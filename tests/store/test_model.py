@@ -72,9 +72,10 @@ class StoreMachine(RuleBasedStateMachine):
     @initialize(
         sync=st.sampled_from(("always", "always", "always", "interval=50", "never")),
         size=st.sampled_from(SEGMENT_SIZES),
+        sparse=st.sampled_from((1, 8)),
     )
-    def begin(self, sync: str, size: int) -> None:
-        self.sync, self.size = sync, size
+    def begin(self, sync: str, size: int, sparse: int) -> None:
+        self.sync, self.size, self.sparse = sync, size, sparse
         self.start(MemoryFiles())
         self.declare_letters()
         self.declare(True, DEAD_LETTERS)
@@ -84,7 +85,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.finish()
 
     def start(self, files: MemoryFiles) -> None:
-        self.rig = Rig(self.folder, files, self.sync, self.size).start()
+        self.rig = Rig(self.folder, files, self.sync, self.size, sparse=self.sparse).start()
         self.is_alive = True
         self.client, self.transactional = self.rig.client(), self.rig.transactional()
         self.confirmed = 0

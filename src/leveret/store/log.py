@@ -44,7 +44,7 @@ from leveret.store.worker import Worker
 LARGE_CONTENT: Final[i64] = 64 * 1024  # content from here on is written from where it is, not copied into the batch
 SHRINK_AT: Final[i64] = 1024 * 1024  # an active segment that is all settled is given up from this size on
 LARGEST_GROUP: Final[i64] = 1 << 30  # octets of a group from which on it goes on in another record: a size is 31 bits
-SPARSE: Final = 8  # a closed segment with less than one pair in so many alive is copied forward
+SPARSE: Final[i64] = 8  # a closed segment with less than one pair in so many alive is copied forward
 
 
 class MessageLog:
@@ -59,6 +59,7 @@ class MessageLog:
         segment_size: int,
     ) -> None:
         self.segment_size: Final[i64] = segment_size
+        self.sparse = SPARSE  # a test may have more copied
         self.segment_files: Final = segment_files
         self.writer: Final = writer
         self.on_done: Final = on_done
@@ -127,7 +128,7 @@ class MessageLog:
         """A closed segment may not be worth its disk space any more."""
         if segment.live == 0:
             self._emptied.append(segment)
-        elif segment.live * SPARSE < segment.total:
+        elif segment.live * self.sparse < segment.total:
             self._sparse[segment] = None
 
     def note_delivered(self, queue_id: i64, place: i64) -> None:
