@@ -104,12 +104,12 @@ class Lives:
         """Have most messages settled, by transactions, so that it is certain also after a power loss."""
         client = self.rig.transactional()
         self.held: list[tuple[str, int, int]] = []
-        for name, numbers in self.wanted.items():
+        for name, wanted in self.wanted.items():
             found = get_all(self.rig, client, self.rig.queue(name))
-            assert set(found) - numbers <= self.unsure[name]
-            assert numbers <= set(found)
-            numbers.clear()
-            numbers |= set(found)
+            assert set(found) - wanted <= self.unsure[name]
+            assert wanted <= set(found)
+            wanted.clear()
+            wanted |= set(found)
             self.unsure[name] = set()
             kept = self.random.choice((0.05, 0.1, 0.3, 0.5))
             for number, got in found.items():
@@ -117,7 +117,7 @@ class Lives:
                     self.held.append((name, number, got.tag))
                 else:
                     client.channel.ack(got.tag, False)
-                    numbers.discard(number)
+                    wanted.discard(number)
         self.rig.commit(client)
         self.rig.finish()
         assert client.connection.holds == 0
