@@ -31,7 +31,7 @@ from leveret.store.record import (
 )
 from tests.store.faults import LOSSES, MemoryFiles, Operation
 from tests.store.ledger import find_queues
-from tests.store.rig import DEFINITIONS, DIGITS, NO_ARGUMENTS, WRITER, Client, Rig, number_of, restarted
+from tests.store.rig import DEFINITIONS, DIGITS, DIRECTORY, NO_ARGUMENTS, WRITER, Client, Rig, number_of, restarted
 from tests.store.test_groups import contents, found_after
 from tests.store.test_settling import numbers
 
@@ -179,6 +179,32 @@ def test_the_old_queue_keeps_it_although_it_is_new_itself(rig: Rig, together: bo
     rig = restarted(rig)
     rig.finish()
     assert (rig.queue("old").ready_count(), live(rig)) == (0, 1)
+    rig.stop()
+
+
+@pytest.mark.parametrize("new", [False, True])
+@pytest.mark.parametrize("sync", ["always", "interval=100", "never"])
+def test_a_move_that_is_not_synced_does_not_lose_what_was(tmp_path: Path, sync: str, new: bool) -> None:
+    """Its old segment is removed for good at once, so the record of the move has to be on the disk by then."""
+    rig = Rig(tmp_path, sync=sync).start()
+    rig.declare("old", arguments=to("new"))
+    rig.declare("other")
+    if not new:
+        rig.declare("new")
+    publish_all(rig, rig.client(), "old", range(1))
+    rig = restarted(rig)  # a start has the segment synced, and begins another
+    client = rig.client()
+    publish_all(rig, client, "other", range(1))  # in the mode with an interval this is synced, and what follows is not
+    if new:
+        rig.declare("new")
+    got = rig.get(client, rig.queue("old"))
+    assert got is not None
+    client.channel.reject(got.tag, False, REJECTED)
+    rig.finish()
+    assert f"{DIRECTORY}/00000001.log" not in rig.memory.inodes
+    for loss in LOSSES:
+        found = on_disk(rig, rig.memory.after_power_loss(loss))
+        assert (found["old"], found["new"]) == ([], [0])
     rig.stop()
 
 

@@ -62,13 +62,19 @@ class Settle(Step):
 
 
 class Remove(Step):
-    """Remove a segment. If it held groups, what these settled elsewhere has to be on the disk there first."""
+    """Remove a segment. If it held groups, what these settled elsewhere has to be on the disk there first.
 
-    def __init__(self, number: int, sync_first: list[int]) -> None:
+    And so has the log, if messages were moved in it: those that this segment had may be among them.
+    """
+
+    def __init__(self, number: int, sync_first: list[int], sync_log: bool) -> None:
         self.number: Final = number
         self.sync_first: Final = sync_first
+        self.sync_log: Final = sync_log
 
     def run(self, files: SegmentFiles) -> None:
+        if self.sync_log:
+            files.sync()
         files.sync_settled(self.sync_first)
         files.remove(self.number)
 

@@ -65,6 +65,7 @@ class MessageLog:
         self.on_done: Final = on_done
         self.sync_due = False  # in the modes that don't sync each batch: the next one is to be synced
         self._unsynced = False
+        self._unsynced_groups = False  # whether what was not synced has groups in it
         self.always_sync: Final = always_sync
         # For each commit of definitions, the last that is done and those under way: the first queue id too new for it.
         self.commits: Final[list[int]] = [0]
@@ -184,9 +185,10 @@ class MessageLog:
         batch.readable = (self.active.number << SEGMENT_SHIFT) + self.active.size
         self.writing = batch
         self._unsynced = self._unsynced or batch.octets > 0
+        self._unsynced_groups = self._unsynced_groups or len(batch.groups) > 0
         if self._unsynced and (self.always_sync or self.sync_due or batch.copies):
             batch.synced = True
-            self._unsynced = self.sync_due = False
+            self._unsynced = self._unsynced_groups = self.sync_due = False
         if batch.steps or batch.synced:
             self.writer.submit(batch)
         else:
@@ -400,7 +402,8 @@ class MessageLog:
             del self.segments[number]
             self._forget_moves(segment)
             sync_first = list(self.segments) if segment.has_groups or segment.sync_before_removal else []
-            batch.steps.append(Remove(number, sync_first))
+            batch.steps.append(Remove(number, sync_first, self._unsynced_groups))
+            self._unsynced_groups = False
         self._emptied = kept
         if self.active.live == 0:
             self._forget_moves(self.active)  # it may stay for long
