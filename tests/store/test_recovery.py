@@ -337,6 +337,16 @@ def test_a_newer_format_is_refused(tmp_path: Path, segment: int) -> None:
     assert {name: bytes(files.inodes[name].data) for name in before} == before
 
 
+@pytest.mark.parametrize("head", [b"", b"LEVER", b"LEVERETL\0\0\xcf\1\0\0\0\0", b"LEVERETL\0\0\0\1\0\0", bytes(16)])
+def test_the_head_of_a_log_that_was_being_begun_may_be_anything(tmp_path: Path, head: bytes) -> None:
+    files = filled(tmp_path, 1).kill()
+    files.inodes[path(2, "log")] = Inode(bytearray(head), len(head))
+    rig = Rig(tmp_path, files).start()
+    assert log_files(rig) == ["00000001.log", "00000003.log"]
+    assert numbers(rig.take_all(rig.queue("queue"))) == list(range(10))
+    rig.end()
+
+
 def test_looking_changes_nothing(tmp_path: Path) -> None:
     rig = filled(tmp_path, 3)
     client = rig.client()

@@ -328,7 +328,7 @@ class Recovery:
         log_path = self.files.path(number, "log")
         data = self.files.files.read_whole(log_path)
         self.scanned += 1
-        has_head = check_log_head(log_path, data)
+        has_head = check_log_head(log_path, data, last)
         scan = SegmentScan(number, data)
         scan.run()
         if not has_head and not scan.records:

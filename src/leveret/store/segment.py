@@ -129,8 +129,13 @@ def log_head() -> bytes:
     return writer.getvalue()
 
 
-def check_log_head(name: str, data: bytes) -> bool:
-    """Whether a file begins as a log does; NewerFormat if it does in a version to come."""
+def check_log_head(name: str, data: bytes, last: bool) -> bool:
+    """Whether a file begins as a log does; NewerFormat if it does in a version to come.
+
+    If the last one has nothing in it yet, what stands there may be any part of a head that was being written.
+    """
+    if last and len(data) <= LOG_HEAD:
+        return data == log_head()
     if len(data) < LOG_HEAD or data[:8] != LOG_MAGIC:
         return False
     version = int(read_i32_be(data, 8))
