@@ -62,6 +62,27 @@ def test_a_commit_is_answered_when_it_is_on_the_disk(rig: Rig) -> None:
     rig.stop()
 
 
+def test_a_commit_to_a_queue_that_is_being_declared_is_answered_when_all_of_it_is_on_the_disk(rig: Rig) -> None:
+    """What it acknowledges is settled only when the queue's definition is there too, and the answer waits for that."""
+    old = rig.declare("old")
+    publisher, client = rig.client(), rig.transactional()
+    rig.publish(publisher, [old], 1)
+    rig.finish()
+    new = rig.declare("new")
+    move(rig, client, old, [new], [2])
+    rig.tick()
+    waited = 0
+    while client.connection.holds:
+        waited += 1
+        rig.turn(rig.works())
+        rig.tick()
+    assert waited == 3  # for the messages, for the definition, and for what was acknowledged
+    for loss in LOSSES:
+        assert found_after(rig, rig.memory.after_power_loss(loss)) == {"old": [], "new": [2]}
+    rig.finish()
+    assert contents(restarted(rig)) == {"old": [], "new": [2]}
+
+
 def test_an_empty_commit_is_answered_at_once(rig: Rig) -> None:
     client = rig.transactional()
     rig.commit(client)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from mypy_extensions import i64
@@ -83,12 +84,13 @@ class Group(LogEntry):
     """What happens wholly or not at all.
 
     But one that is `early` takes messages from a queue and brings others to one whose definition is not on the disk
-    yet. It settles nothing before the definition is there: a crash may leave both, rather than neither.
+    yet. It settles nothing before the definition is there, and then by another group: a crash may leave both, rather
+    than neither.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, settled: Iterable[tuple[Message, i64]] = ()) -> None:
         self.messages: Final[list[Message]] = []
-        self.settled: Final[list[tuple[Message, i64]]] = []  # and the id of the queue that is done with it
+        self.settled: Final = list(settled)  # messages, and the id of the queue that is done with each
         self.octets: i64 = 0  # content of the messages
         self.early = False
 

@@ -434,7 +434,9 @@ class LocalStore(Store):
         if batch.commit > self._committed:
             self._unconfirmed.append(batch)
             return
-        self._log.settle_groups(batch, True)
+        if self._log.complete_early(batch):
+            self._log.held += batch.held
+            batch.held = []
         for channel, tag in batch.confirms:
             channel.confirm_through(tag)
         for connection in batch.held:

@@ -129,7 +129,7 @@ class MessageLog:
         """A closed segment may not be worth its disk space any more."""
         if segment.live == 0:
             self._emptied.append(segment)
-        elif segment.live * self.sparse < segment.total:
+        elif segment.live * self.sparse < segment.total or segment.superseded:
             self._sparse[segment] = None
 
     def note_delivered(self, queue_id: i64, place: i64) -> None:
@@ -423,7 +423,10 @@ class MessageLog:
     def completed(self, batch: Batch) -> None:
         """A batch is written and, if it had to be, synced."""
         self.writing = None
-        self.settle_groups(batch, False)
+        for group in batch.groups:
+            if not group.early:
+                for message, queue_id in group.settled:
+                    self.settle(message, queue_id)
         for queue in list(self.behind):
             if queue.let_go(batch.readable):
                 del self.behind[queue]
@@ -431,12 +434,11 @@ class MessageLog:
             self._finish_copies(batch.copies)
         self.on_done(batch)
 
-    def settle_groups(self, batch: Batch, early: bool) -> None:
-        """What the groups of a batch settled is so: of those that are early, now that the definitions are committed."""
-        for group in batch.groups:
-            if group.early == early:
-                for message, queue_id in group.settled:
-                    self.settle(message, queue_id)
+    def complete_early(self, batch: Batch) -> bool:
+        """The definitions are committed: what the early groups of a batch take goes with the next. Whether any does."""
+        rest: list[LogEntry] = [Group(group.settled) for group in batch.groups if group.early]
+        self.pending += rest
+        return bool(rest)
 
     def _finish_copies(self, copies: list[Copy]) -> None:
         """The copies are on disk: the records they were made from are not needed any more."""
