@@ -8,7 +8,8 @@ from random import Random
 import pytest
 
 from leveret.broker.settlement import REQUEUED
-from leveret.store.recovery import Recovery
+from leveret.server.storage import set_aside
+from leveret.store.recovery import Damage, Recovery
 from leveret.store.segment import LOG_HEAD, NewerFormat
 from leveret.store.segment_files import SegmentFiles
 from tests.store.faults import LOSSES, Crashed, Inode, Loss, MemoryFiles, crash_at
@@ -112,6 +113,13 @@ def test_what_is_damaged_is_set_aside(tmp_path: Path) -> None:
     assert recovery.torn == 0
     assert recovery.messages == 19
     rig.end()
+
+
+def test_what_cannot_be_set_aside_stops_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "file").touch()
+    set_aside([Damage(1, 16, b"wrong")], tmp_path / "file" / "damaged")
+    (message,) = caplog.messages
+    assert message.startswith("segment 1 is damaged from octet 16 on: 5 octets could not be set aside: ")
 
 
 def test_damage_that_is_found_while_a_queue_pages_in(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
