@@ -5,17 +5,20 @@ The table has to name each endpoint of the program's route table, so that a new 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
+from leveret.broker.failed_logins import FIRST_DELAY, FREE_FAILURES
 from tests.http.client import Api, part
 from tests.http.live import live_client
 from tests.http.routes import ENDPOINTS, endpoint_of
 from tests.support.broker_process import BrokerProcess
-from tests.support.raw_client import RawClient
+from tests.support.raw_client import CONNECTION_TUNE, RawClient, plain, start_ok
 
 TAGS = ("", "management", "policymaker", "monitoring", "administrator")
 EVERYTHING = {"configure": ".*", "write": ".*", "read": ".*"}
@@ -336,3 +339,24 @@ def test_changes_need_permissions_too(api: Api, leveret: BrokerProcess) -> None:
     assert api.delete("/api/queues/%2F/guarded").status == 204
     assert api.delete("/api/exchanges/%2F/guarded").status == 204
     assert api.call("GET", "/api/queues/%2F/guarded-new").status == 404
+
+
+def test_failures_by_http_slow_down_amqp_too(api: Api, leveret: BrokerProcess) -> None:
+    """Requests that are made side by side are looked at one after the other."""
+    api.put("/api/users/guessed", {"password": "right", "tags": "management"})
+    wrong = [Api(leveret.http_port, "guessed", f"wrong{number}") for number in range(FREE_FAILURES + 1)]
+    with ThreadPoolExecutor(len(wrong)) as threads:
+        begun = time.monotonic()
+        replies = list(threads.map(lambda each: each.call("GET", "/api/whoami").status, wrong))
+    assert replies == [401] * len(wrong)
+    assert time.monotonic() - begun >= FIRST_DELAY * 0.99
+    with RawClient(leveret.port) as client:
+        client.greet()
+        client.send(start_ok(response=plain("guessed", "right")))
+        client.expect(CONNECTION_TUNE)
+    assert time.monotonic() - begun >= 3 * FIRST_DELAY * 0.99
+    right = Api(leveret.http_port, "guessed", "right")
+    assert right.get("/api/whoami")["name"] == "guessed"
+    for each in (*wrong, right):
+        each.close()
+    api.delete("/api/users/guessed")
