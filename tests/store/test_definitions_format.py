@@ -22,7 +22,7 @@ def test_a_newer_format_is_refused_and_left_alone(tmp_path: Path) -> None:
     database.close()
     before = (tmp_path / FILE).read_bytes()
     with pytest.raises(
-        NewerFormat, match=rf"{FILE} has format 4, made by a later version of Leveret; this one knows 3$"
+        NewerFormat, match=rf"{FILE} has format 5, made by a later version of Leveret; this one knows 4$"
     ):
         load(tmp_path)
     assert (tmp_path / FILE).read_bytes() == before

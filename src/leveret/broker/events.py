@@ -73,6 +73,10 @@ class Events:
         before, self._acting = self._acting, user
         return before
 
+    def acting(self) -> str:
+        """Whose request is being done."""
+        return self._acting
+
     def wanted(self) -> bool:
         """Whether an event could reach anybody."""
         return self._messages is not None and self._messages.wanted()

@@ -1,4 +1,4 @@
-"""The commands of leveretctl that close connections, purge and delete queues, set limits of the node and its log."""
+"""The commands of leveretctl that close connections, purge, pause and delete queues, set limits and the log."""
 
 from __future__ import annotations
 

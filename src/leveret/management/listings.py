@@ -27,6 +27,7 @@ from leveret.broker.encryption import Certificate, Encryption
 from leveret.broker.exchange.base import Exchange
 from leveret.broker.limits import Usage
 from leveret.broker.message import Message
+from leveret.broker.pausing import state_of
 from leveret.broker.permissions import Permission, TopicPermission
 from leveret.broker.policy import Policy, definition_of
 from leveret.broker.policy_definition import effective_definition
@@ -299,7 +300,7 @@ QUEUES: Final[dict[str, Callable[[Queue, Broker], Value]]] = {
     "synchronised_slave_pids": nothing,
     "mirror_pids": nothing,
     "synchronised_mirror_pids": nothing,
-    "state": lambda queue, broker: "running",
+    "state": lambda queue, broker: state_of(queue),
     "type": lambda queue, broker: queue_type(queue),
     "leader": node_of_replicated,
     "members": lambda queue, broker: [node] if (node := node_of_replicated(queue, broker)) else None,

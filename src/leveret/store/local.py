@@ -323,7 +323,10 @@ class LocalStore(Store):
         self._changes.clear_topic_permission(user, vhost, exchange)
 
     def queue_added(self, vhost: str, queue: Queue) -> None:
-        self._changes.add_queue(int(queue.id), vhost, queue.name, queue.auto_delete, queue.arguments)
+        self._changes.add_queue(int(queue.id), vhost, queue.name, queue.auto_delete, queue.arguments, queue.user)
+
+    def queue_paused(self, queue: Queue) -> None:
+        self._changes.pause_queue(int(queue.id), queue.paused)
 
     def queue_deleted(self, vhost: str, queue: Queue) -> None:
         self._changes.delete_queue(int(queue.id))

@@ -12,6 +12,7 @@ from leveret.broker.defaults import Defaults
 from leveret.broker.delay_queue import NAME_PREFIX, DelayQueue
 from leveret.broker.exchange.types import is_known, make_exchange
 from leveret.broker.parameters import CLUSTER_ID, ID_SIZE, new_cluster_id
+from leveret.broker.pausing import keep_paused
 from leveret.broker.policy import InvalidPolicy, make_policy
 from leveret.broker.queue import Queue
 from leveret.broker.vhost import VirtualHost
@@ -61,6 +62,9 @@ def restore_definitions(broker: Broker, loaded: LoadedDefinitions) -> dict[int, 
             restore_delay_queue(vhost, definition, queues)
             continue
         queue = Queue(vhost, definition.name, True, definition.auto_delete, None, definition.arguments, definition.id)
+        queue.user = definition.user
+        if definition.paused:
+            keep_paused(queue)
         vhost.queues[queue.name] = queue
         queues[definition.id] = queue
     for binding in loaded.bindings:

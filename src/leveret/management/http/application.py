@@ -28,6 +28,7 @@ from leveret.management.http import (
     permissions,
     policies,
     queues,
+    unacked,
     users,
     vhosts,
 )
@@ -41,6 +42,7 @@ from leveret.management.node import Node
 RESOURCES: Final[tuple[Resource, ...]] = (
     *overview.RESOURCES,
     *queues.RESOURCES,
+    *unacked.RESOURCES,
     *exchanges.RESOURCES,
     *messages.RESOURCES,
     *bindings.RESOURCES,

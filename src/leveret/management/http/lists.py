@@ -83,11 +83,17 @@ class List(Generic[Item]):
     """One kind of list: its columns, and by which of them it is sorted unasked."""
 
     def __init__(
-        self, columns: ListColumns[Item], sorted_by: Sequence[str] = BY_VHOST_AND_NAME, paged: bool = True
+        self,
+        columns: ListColumns[Item],
+        sorted_by: Sequence[str] = BY_VHOST_AND_NAME,
+        paged: bool = True,
+        searched: str = "name",
     ) -> None:
+        """`searched` is the column that a page's `name` is looked for in."""
         self.columns: Final = columns
         self.sorted_by: Final = sorted_by
         self.paged: Final = paged
+        self.searched: Final = searched
 
     async def answer(self, call: Call, items: Iterable[Item]) -> Answer:
         """The answer to a call for a list of these items. Refused for a page that is not there."""
@@ -97,7 +103,7 @@ class List(Generic[Item]):
             return of_pieces([piece async for piece in self._pieces(call, await self._ordered(call, found), "[", "]")])
         total = sum(map(len, found))
         if page.filters:
-            name, broker = self.columns["name"], call.broker
+            name, broker = self.columns[self.searched], call.broker
             if page.has_pattern:  # each name may take a while
                 found = [*in_chunks(chain.from_iterable(found), 1)]
             matching = [item async for chunk in in_slices(found) for item in chunk if page.shows(name(item, broker))]
