@@ -31,6 +31,7 @@ Row = tuple[str, str, Any, set[str], set[str], int]
 # method, path, body; the tags that suffice, those that suffice with permissions; the status for who may
 ROWS: list[Row] = [
     ("GET", "/overview", None, ALL, ALL, 200),
+    ("GET", "/logs", None, ADMIN, ADMIN, 200),
     ("GET", "/whoami", None, ALL, ALL, 200),
     ("GET", "/nodes", None, MONITOR, MONITOR, 200),
     ("GET", "/nodes/NODE", None, MONITOR, MONITOR, 200),

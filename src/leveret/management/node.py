@@ -11,6 +11,7 @@ from pathlib import Path
 
 from leveret.broker.broker import Broker
 from leveret.management.rates import Rates
+from leveret.server.recent_log import RecentLog
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Node:
     rates: Rates
     files: Callable[[], tuple[Sequence[str], Sequence[str]]]  # of the configuration, and of the log
     certificate_files: Mapping[str, tuple[Path | None, Path | None]]
+    recent_log: RecentLog
     metrics_path: str = "/metrics"
     metrics_per_object: bool = False
 

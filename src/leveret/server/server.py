@@ -40,6 +40,7 @@ from leveret.server.limits import most_clients
 from leveret.server.listener import CannotListen
 from leveret.server.log_output import LogOutput
 from leveret.server.management import API, METRICS, HttpListeners, open_http
+from leveret.server.recent_log import RecentLog
 from leveret.server.reload import Reload
 from leveret.server.service_manager import ServiceManager, handed_sockets
 from leveret.server.settings import Settings
@@ -109,7 +110,7 @@ async def serve(configuration: Configuration, output: LogOutput, configure_again
         log.info("listening on %s", url)
     watch.start()
     print(" ".join(["ready", *listeners.urls()[:1], *management.urls()[:1], *metrics.urls()[:1]]), flush=True)
-    make_node = partial(managed_node, settings, tick, urls, reload.files, certificate_files, watch)
+    make_node = partial(managed_node, settings, tick, urls, reload.files, certificate_files, watch, output.recent)
     management.serve(make_node)
     metrics.serve(make_node)
     gc.freeze()  # what is there now stays: no need to look at it again and again
@@ -162,6 +163,7 @@ def managed_node(
     files: Callable[[], tuple[list[str], list[str]]],
     certificate_files: CertificateFiles,
     watch: AlarmWatch,
+    recent_log: RecentLog,
 ) -> Node:
     """What the HTTP API and the metrics see of this process."""
     from leveret.management.node import Node  # these come late, as all of the HTTP API does
@@ -169,7 +171,18 @@ def managed_node(
 
     rates = Rates(tick.broker, settings.collect_statistics_interval / 1000)
     metrics = settings.prometheus_path, settings.prometheus_return_per_object_metrics
-    return Node(tick.broker, tick.begin, settings.folder, urls, watch.limits, rates, files, certificate_files, *metrics)
+    return Node(
+        tick.broker,
+        tick.begin,
+        settings.folder,
+        urls,
+        watch.limits,
+        rates,
+        files,
+        certificate_files,
+        recent_log,
+        *metrics,
+    )
 
 
 async def open_control(

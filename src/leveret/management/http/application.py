@@ -20,6 +20,7 @@ from leveret.management.http import (
     definitions,
     exchanges,
     health,
+    logs,
     messages,
     node_settings,
     nodes,
@@ -57,6 +58,7 @@ RESOURCES: Final[tuple[Resource, ...]] = (
     *policies.RESOURCES,
     *parameters.RESOURCES,
     *health.RESOURCES,
+    *logs.RESOURCES,
     *node_settings.RESOURCES,
 )
 PREFIX: Final = "/api"

@@ -11,7 +11,14 @@ from urllib.parse import parse_qsl, unquote
 from leveret.broker.users import User
 from leveret.broker.vhost import VirtualHost
 from leveret.management.http.access import is_administrator
-from leveret.management.http.errors import bad_request, key_missing, not_authenticated, not_found, object_not_found
+from leveret.management.http.errors import (
+    Refused,
+    bad_request,
+    key_missing,
+    not_authenticated,
+    not_found,
+    object_not_found,
+)
 from leveret.management.json_values import NotJson, decoded
 from leveret.management.node import Node
 
@@ -120,6 +127,19 @@ class Call:
         if vhost is not None and self.find_vhost() is not vhost:
             raise not_found("vhost_not_found")
         return body
+
+    def is_still_allowed(self) -> bool:
+        """Whether the user is there, and may do this, after some time."""
+        try:
+            self.check_access()
+        except Refused:
+            return False
+        return self.broker.users.find(self.user.name) is self.user
+
+    async def disconnected(self) -> None:
+        """Wait until the client is gone."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
 
     async def _received(self) -> bytes:
         pieces: list[bytes] = []
