@@ -1,17 +1,19 @@
-"""The application: all resources of the API under `/api`, and the errors for what is none."""
+"""The application: all resources of the API under `/api`, what else there is, and the errors for what is none."""
 
 from __future__ import annotations
 
 from collections.abc import MutableMapping
+from pathlib import Path
 from typing import Any, Final
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from leveret.management import downloads
 from leveret.management.http import (
     bindings,
     channels,
@@ -62,6 +64,16 @@ RESOURCES: Final[tuple[Resource, ...]] = (
     *node_settings.RESOURCES,
 )
 PREFIX: Final = "/api"
+PROGRAM: Final = Path(downloads.__file__).with_name("rabbitmqadmin.py")
+COMMAND_LINE_PAGE: Final = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>rabbitmqadmin</title></head><body>
+<h1>rabbitmqadmin</h1>
+<p><a href="/cli/rabbitmqadmin" download>Download</a> it, make it executable, and put it into your PATH. It needs
+Python 3.6 or later.</p>
+<pre>rabbitmqadmin --help
+rabbitmqadmin -u USER -p PASSWORD list queues name messages</pre>
+</body></html>
+"""
 
 
 class EncodedPaths:
@@ -91,10 +103,27 @@ async def home(_request: Request) -> Response:
     return Response("Leveret's HTTP API is at /api\n", media_type="text/plain")
 
 
+async def command_line(_request: Request) -> Response:
+    """Where RabbitMQ's users find its program for the command line."""
+    return HTMLResponse(COMMAND_LINE_PAGE)
+
+
+async def program(_request: Request) -> Response:
+    """The program itself."""
+    return Response(PROGRAM.read_bytes(), media_type="application/octet-stream")
+
+
 def application(node: Node) -> Starlette:
     """The ASGI application that serves a node's API."""
     routes = [Route(PREFIX + resource.path, resource) for resource in RESOURCES]
-    app = Starlette(routes=[Route("/", home), Route(PREFIX, home), *routes], middleware=[Middleware(EncodedPaths)])
+    pages = [
+        Route("/", home),
+        Route(PREFIX, home),
+        Route("/cli", command_line),
+        Route("/cli/index.html", command_line),
+        Route("/cli/rabbitmqadmin", program),
+    ]
+    app = Starlette(routes=[*pages, *routes], middleware=[Middleware(EncodedPaths)])
     app.router.redirect_slashes = False
     app.router.default = Nowhere()
     app.state.node = node
