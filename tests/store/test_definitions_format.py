@@ -65,6 +65,7 @@ def test_a_file_of_the_first_format_is_given_what_it_lacks(tmp_path: Path) -> No
     loaded = load(tmp_path)
     assert contents(loaded) == expected
     assert loaded.next_queue_id == 8
+    assert [(queue.user, queue.paused) for queue in loaded.queues] == [("", False)]
     changes = Changes()
     changes.set_policy("/", False, "p", "^q", "queues", {"max-length": 5}, 3)
     changes.set_vhost_limits("/", {"max-queues": 9})

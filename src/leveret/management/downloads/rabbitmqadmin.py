@@ -392,7 +392,7 @@ def display(api: Api, content: bytes, columns: List[str]) -> None:
         return
     value = json.loads(content.decode())
     if form == "pretty_json":
-        print(json.dumps(value, indent=2, ensure_ascii=False))
+        print(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False))
         return
     items = [flat(item, columns, api.options.depth) for item in (value if isinstance(value, list) else [value])]
     if not columns:
