@@ -8,6 +8,14 @@ from typing import Final
 
 from leveret.cli.ctl_access_commands import ACCESS_COMMANDS, ACCESS_OPTIONS, ACCESS_WORDS
 from leveret.cli.ctl_command import ANY_NUMBER, Command
+from leveret.cli.ctl_maintenance_commands import (
+    CLUSTER_CHECKS,
+    FACT_COMMANDS,
+    MAINTENANCE_COMMANDS,
+    MAINTENANCE_OPTIONS,
+    MAINTENANCE_WORDS,
+    UPGRADE_COMMANDS,
+)
 from leveret.cli.ctl_node_commands import (
     CHECKS,
     FEATURE_COMMANDS,
@@ -328,6 +336,10 @@ COMMANDS: Final = {
         *STOPPING,
         *CHECKS,
         *QUEUE_COMMANDS,
+        *MAINTENANCE_COMMANDS,
+        *UPGRADE_COMMANDS,
+        *CLUSTER_CHECKS,
+        *FACT_COMMANDS,
     )
 }
 
@@ -344,6 +356,7 @@ WORDS: Final = {
     "limit_type": "must be max-connections or max-channels, or all",
     **ACCESS_WORDS,
     **NODE_WORDS,
+    **MAINTENANCE_WORDS,
 }
 
 
@@ -369,6 +382,7 @@ def command_help(command: Command, said: Callable[[str], str]) -> list[str]:
     for name, meaning in (
         *ACCESS_OPTIONS,
         *NODE_OPTIONS,
+        *MAINTENANCE_OPTIONS,
         ("priority", "policy priority (default: 0)"),
         ("apply-to", "<all | queues | classic_queues | quorum_queues | streams | exchanges> (default: all)"),
         ("global", "lists the limits of all virtual hosts, or of all users"),
