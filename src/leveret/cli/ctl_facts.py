@@ -13,6 +13,7 @@ from leveret.cli.control_client import DATA_ERROR, SOFTWARE, UNAVAILABLE, USAGE,
 from leveret.cli.ctl_changes import ask, rows_of
 from leveret.cli.ctl_client import connect, node_status
 from leveret.cli.ctl_command import Command
+from leveret.cli.ctl_maintenance import files_of
 from leveret.cli.ctl_options import Options, UsageError
 from leveret.cli.ctl_output import write
 from leveret.cli.formatters import json_text, lines
@@ -60,7 +61,7 @@ def tls_versions(command: Command, options: Options, _words: list[str]) -> int:
 def cipher_suites(command: Command, options: Options, _words: list[str]) -> int:
     """The cipher suites of the broker's TLS library, by OpenSSL's names; there are no other names for them here."""
     if options.format not in OPENSSL:
-        raise UsageError("Format should be either openssl, erlang or map, and is openssl alone here", command)
+        raise UsageError("Bad argument: Format should be openssl, there is no other here", command, DATA_ERROR)
     names = asked_of_node(command, "tls", options)["all_cipher_suites" if options.all else "cipher_suites"]
     return show(options, names, names)
 
@@ -119,7 +120,7 @@ def log_tail(command: Command, options: Options, _words: list[str]) -> int:
         status: dict[str, Any] = node_status(client)
     if options.banner:
         write([line.format(number=options.number, node=status["node_name"]) for line in command.banner])
-    files = [name for name in status["log_files"] if not name.startswith("<")]
+    files = files_of(status["log_files"])
     if not files:
         raise ControlFailure(UNAVAILABLE, "No log files configured on the node", "Error:\n")
     found = tail(Path(files[0]), options.number)

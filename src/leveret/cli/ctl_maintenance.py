@@ -96,9 +96,16 @@ def cluster_size(status: dict[str, Any], options: Options, _words: list[str]) ->
 
 
 def log_location(status: dict[str, Any], options: Options, _words: list[str]) -> Finding:
-    """Where the log goes, first of all or with --all everywhere."""
-    paths = status["log_files"] if options.all else status["log_files"][:1]
+    """The log's file, or the console if there is none; with --all everything that it goes to."""
+    paths = status["log_files"]
+    if not options.all:
+        paths = (files_of(paths) or paths)[:1]
     return Finding(paths, {"node_name": status["node_name"], "paths": paths, "result": "ok"})
+
+
+def files_of(names: list[str]) -> list[str]:
+    """The names of a log's outputs that are files."""
+    return [name for name in names if not name.startswith("<")]
 
 
 SINGLE_NODE_QUESTIONS: Final[dict[str, Question]] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import time
 from collections.abc import Callable
@@ -33,9 +34,9 @@ def cluster_status(command: Command, options: Options, _words: list[str]) -> int
     """The cluster that one node is."""
     with connect(options) as client:
         status: dict[str, Any] = node_status(client)
-        names = {str(row[0]): row[1] for row in rows_of(client.ask(of_globals()))}
+        names = {str(row[0]): str(row[1]) for row in rows_of(client.ask(of_globals()))}
     node = status["node_name"]
-    name = str(names.get("cluster_name") or node)
+    name = json.loads(names["cluster_name"]) if "cluster_name" in names else node
     maintenance = "marked for maintenance" if status["is_under_maintenance"] else "not under maintenance"
     versions = {"rabbitmq_name": "RabbitMQ", "rabbitmq_version": status["rabbitmq_version"]}
     versions |= {"leveret_version": status["product_version"]}
