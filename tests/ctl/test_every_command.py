@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 import leveret as package
+from leveret.cli.ctl_commands import COMMANDS
 from tests.ctl.programs import Call, Programs, Step, World
 from tests.ctl.stories import ENDS, NEVER_SUCCEED, STORIES
 from tests.support.broker_process import BrokerProcess
 
+ALTERNATIVES = {"set_disk_free_limit"}  # commands that are named as what to use for others
 ENVIRONMENT = {"LEVERET_DEFAULT_PASS": "guest", "RABBITMQ_DEFAULT_VHOST": "/"}
 
 
@@ -82,6 +84,14 @@ def test_every_command_has_a_story(programs: Programs) -> None:
     assert others | NEVER_SUCCEED == commands_in_help(programs, "leveretctl")
     assert plugins | {"version"} == commands_in_help(programs, "rabbitmq-plugins")
     assert {call.command for call in calls if call.status} >= NEVER_SUCCEED
+
+
+def test_what_is_documented_as_left_out_is_not_there() -> None:
+    page = Path(__file__).parents[2] / "docs" / "leveretctl.md"
+    _, _, left_out = page.read_text().partition("## What there is not")
+    names = {name for line in left_out.splitlines() for name in re.findall(r"`(\w+)`", line)}
+    assert len(names) > 20
+    assert names & COMMANDS.keys() == ALTERNATIVES
 
 
 def test_every_name_and_the_remote_way_are_in_the_stories() -> None:
