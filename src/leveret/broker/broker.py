@@ -115,6 +115,7 @@ class Broker:
         self.vhosts: Final[dict[str, VirtualHost]] = {}
         self.server_properties: Final = server_properties(version, node)
         self.defaults: Final = Defaults() if defaults is None else defaults
+        self.under_maintenance = False  # takes no clients, until the operator says so
         self._begin()
 
     def _begin(self) -> None:

@@ -116,6 +116,24 @@ class AmqpListeners:
         if self.certificates is not None:
             self.certificates.reload()
 
+    def suspend(self) -> None:
+        """Take no more clients, nor those that are on their way."""
+        for listener in self.opened:
+            listener.suspend()
+            if listener.entrance is not None:
+                listener.entrance.close()
+
+    def resume(self) -> None:
+        """Take clients again. Raises CannotListen for the first listener that can't, when the others do."""
+        failures: list[CannotListen] = []
+        for listener in self.opened:
+            try:
+                listener.resume()
+            except CannotListen as error:
+                failures.append(error)
+        if failures:
+            raise failures[0]
+
     def close(self) -> None:
         """Listen no more."""
         for listener in self.opened:

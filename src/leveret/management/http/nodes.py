@@ -34,7 +34,7 @@ def node_row(node: Node) -> dict[str, Any]:
         "name": broker.node,
         "type": "disc",
         "running": True,
-        "being_drained": False,
+        "being_drained": broker.under_maintenance,
         "partitions": [],
         "os_pid": str(os.getpid()),
         "fd_total": descriptors,
