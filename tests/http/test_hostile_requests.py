@@ -170,8 +170,16 @@ def test_who_takes_long_to_be_answered_is_not_hung_up_on(monkeypatch: pytest.Mon
     assert answered.count(b"HTTP/1.1 204") == 1
 
 
-async def conversation(sent: bytes) -> bytes:
-    """What a server answers to this, before it hangs up."""
+@pytest.mark.parametrize(("others", "answer"), [(1, b"HTTP/1.1 204"), (2, b"HTTP/1.1 503"), (4, b"")])
+def test_more_connections_than_there_may_be(monkeypatch: pytest.MonkeyPatch, others: int, answer: bytes) -> None:
+    monkeypatch.setattr(uvicorn_server, "MOST_CONNECTIONS", 3)
+    monkeypatch.setattr(uvicorn_server, "MOST_SOCKETS", 4)
+    answered = asyncio.run(conversation(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n", others))
+    assert answered[: len(b"HTTP/1.1 204")] == answer
+
+
+async def conversation(sent: bytes, others: int = 0) -> bytes:
+    """What a server answers to this, before it hangs up; that many others are connected and say nothing."""
 
     async def application(scope: object, _receive: object, send: object) -> None:
         if scope["path"] == "/slow":  # type: ignore[index]
@@ -184,6 +192,7 @@ async def conversation(sent: bytes) -> bytes:
     listener.close()
     served = uvicorn_server.server(application, None)  # type: ignore[arg-type]
     task = asyncio.create_task(served.serve([sock]))
+    silent = [await asyncio.open_connection(*sock.getsockname()) for _ in range(others)]
     reader, writer = await asyncio.open_connection(*sock.getsockname())
     try:
         writer.write(sent)
@@ -192,6 +201,7 @@ async def conversation(sent: bytes) -> bytes:
     except ConnectionResetError:
         return b""
     finally:
-        writer.close()
+        for _, each in [*silent, (reader, writer)]:
+            each.close()
         served.should_exit = True
         await task

@@ -31,7 +31,7 @@ from leveret.broker.permissions import Permissions
 from leveret.broker.queue import Queue
 from leveret.broker.redeclaring import STRICT
 from leveret.broker.timers import Timers
-from leveret.broker.traffic import Churn, Traffic
+from leveret.broker.traffic import Churn, MessageSizes, Traffic
 from leveret.broker.users import Users
 from leveret.broker.vhost import VirtualHost, check_default_queue_type
 
@@ -104,6 +104,7 @@ class Broker:
         self.redeclare: Final = redeclare  # how strictly redeclares are compared
         self.usage: Final = Usage()
         self.churn: Final = Churn()
+        self.message_sizes: Final = MessageSizes()
         self.tick_seconds: Final = Histogram(FAST_SECONDS)
         self.former_traffic: Final = Traffic()  # of virtual hosts that were deleted
         self.touched: Final[list[Queue]] = []  # queues that may have something to deliver

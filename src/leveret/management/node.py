@@ -31,6 +31,7 @@ class Node:
     certificate_files: CertificateFiles
     metrics_path: str = "/metrics"
     metrics_per_object: bool = False
+    metrics_for_monitors_alone: bool = False
 
     @property
     def memory_limit(self) -> int:

@@ -168,7 +168,11 @@ def managed_node(
     from leveret.management.rates import Rates
 
     rates = Rates(tick.broker, settings.collect_statistics_interval / 1000)
-    metrics = settings.prometheus_path, settings.prometheus_return_per_object_metrics
+    metrics = (
+        settings.prometheus_path,
+        settings.prometheus_return_per_object_metrics,
+        settings.prometheus_authentication,
+    )
     return Node(tick.broker, tick.begin, settings.folder, urls, watch.limits, rates, files, certificate_files, *metrics)
 
 

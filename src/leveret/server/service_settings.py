@@ -211,3 +211,10 @@ class ServiceSettings:
         key="prometheus.return_per_object_metrics",
         rabbitmq="prometheus.return_per_object_metrics",
     )
+    prometheus_authentication: bool = setting(
+        kinds.BOOLEAN,
+        False,
+        "tell them to users with the tag monitoring or administrator alone",
+        key="prometheus.authentication",
+        rabbitmq="prometheus.authentication.enabled",
+    )
