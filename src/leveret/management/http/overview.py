@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterable
+from itertools import chain
+from operator import attrgetter, methodcaller
 from typing import Any, Final
 
 from leveret.broker.broker import PRODUCT_VERSION
@@ -42,7 +44,7 @@ async def overview(call: Call) -> object:
     broker = call.broker
     vhosts = visible_vhosts(call)
     totals = object_totals(call, vhosts)
-    messages = await message_totals(queue for vhost in vhosts for queue in list(vhost.queues.values()))
+    messages = await message_totals(chain.from_iterable([list(vhost.queues.values()) for vhost in vhosts]))
     result: dict[str, Any] = {
         "management_version": PRODUCT_VERSION,
         "rates_mode": "basic",
@@ -98,15 +100,15 @@ def object_totals(call: Call, vhosts: Iterable[VirtualHost]) -> dict[str, int]:
 
 def consumer_count(vhost: VirtualHost) -> int:
     """The consumers of a virtual host's queues."""
-    return sum(len(queue.consumers) for queue in vhost.queues.values())
+    return sum(map(len, map(attrgetter("consumers"), vhost.queues.values())))
 
 
 async def message_totals(queues: Iterable[Queue]) -> dict[str, int]:
     """The messages of these queues together."""
     ready = unacked = 0
     async for chunk in in_slices(in_chunks(queues, COUNTED_AT_ONCE)):
-        ready += sum([queue.ready_count() for queue in chunk])
-        unacked += sum([int(queue.unacked) for queue in chunk])
+        ready += sum(map(methodcaller("ready_count"), chunk))
+        unacked += sum(map(attrgetter("unacked"), chunk))
     return {"messages": ready + unacked, "messages_ready": ready, "messages_unacknowledged": unacked}
 
 
