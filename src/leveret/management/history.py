@@ -113,7 +113,7 @@ class History:
     def details(self, names: Sequence[str], now: int, asked: Range | None) -> list[dict[str, object]]:
         """What RabbitMQ says in `<name>_details` of each: the rate by the last two samples, or by those asked for."""
         if asked is None:
-            return [{"rate": rate} for rate in self._last_rates(names)]
+            return [{"rate": self.rate(name)} for name in names]
         row = self._row(asked)
         newest = now - now % asked.step
         times = range(newest, newest - asked.age - 1, -asked.step)
@@ -122,16 +122,15 @@ class History:
         places = places_of(self.names)
         return [of_range(times, [sample[places[name]] for sample in stepped], asked) for name in names]
 
-    def _last_rates(self, names: Sequence[str]) -> list[float]:
+    def rate(self, name: str) -> float:
         """How much comes up in a second, by the last two samples; below 0 for messages that become less."""
         row = self._rows[0]
-        times, samples = row.times, row.samples
+        samples = row.samples
         if len(samples) < 2 or samples[-1] == samples[-2]:
-            return [0.0] * len(names)
-        seconds = (times[-1] - times[-2]) / SECOND
-        newest, before = self._packed.unpack(samples[-1]), self._packed.unpack(samples[-2])
-        places = places_of(self.names)
-        return [(newest[places[name]] - before[places[name]]) / seconds for name in names]
+            return 0.0
+        at = places_of(self.names)[name]
+        newest, before = self._packed.unpack(samples[-1])[at], self._packed.unpack(samples[-2])[at]
+        return float(newest - before) / ((row.times[-1] - row.times[-2]) / SECOND)
 
     def _row(self, asked: Range) -> Row:
         """The finest samples that go back as far as is asked for. Who asks for more than is kept has it kept."""

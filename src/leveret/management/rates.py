@@ -97,7 +97,10 @@ class Rates:
 
     def detail(self, thing: Thing, name: str, asked: Range | None) -> Stats:
         """What stands in `<name>_details` alone."""
-        return self._history(thing).details((name,), milliseconds(), asked)[0]
+        history = self._histories.get(thing)
+        if asked is None:
+            return {"rate": 0.0 if history is None else history.rate(name)}
+        return (history or History(names_of(thing))).details((name,), milliseconds(), asked)[0]
 
     def octets(self, thing: Connection | VirtualHost, ranges: Ranges) -> Stats:
         """`recv_oct` and `send_oct` with their details."""
@@ -112,12 +115,10 @@ class Rates:
         history = self._histories.get(thing)
         return None if history is None or history.changed_at >= self._time else written(history.changed_at)
 
-    def _history(self, thing: Thing) -> History:
-        return self._histories.get(thing) or History(names_of(thing))
-
     def _with_details(self, thing: Thing, names: Sequence[str], values: Sequence[int], asked: Range | None) -> Stats:
         stats: Stats = {}
-        found = self._history(thing).details(names, milliseconds(), asked)
+        history = self._histories.get(thing) or History(names_of(thing))
+        found = history.details(names, milliseconds(), asked)
         for name, value, details in zip(names, values, found, strict=True):
             stats[name] = value
             stats[f"{name}_details"] = details

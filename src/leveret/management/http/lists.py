@@ -123,7 +123,7 @@ class List(Generic[Item]):
         if asked == "":
             return chain.from_iterable(chunks)
         columns = [await self._values(call.broker, chunks, path) for path in self._sorting(asked)]
-        columns = [column for column in columns if column.count(column[0]) != len(column)] if chunks else []
+        columns = [column for column in columns if not is_uniform(column)]
         backwards = call.is_set("sort_reverse")
         parts: list[list[int]] = []  # positions alone: tuples would have the garbage collector look at the broker
         at = 0
@@ -151,8 +151,7 @@ class List(Generic[Item]):
         async for chunk in in_slices(chunks):
             found = [extract(item, broker) for item in chunk]
             values += [dotted(value, below) for value in found] if below else found
-        kinds = set(map(type, values))
-        return values if kinds in ALIKE else [sort_key(value) for value in values]
+        return values if set(map(type, values)) in ALIKE else [sort_key(value) for value in values]
 
     async def _pieces(self, call: Call, items: Iterable[Item], begin: str, end: str) -> AsyncIterator[bytes]:
         broker = call.broker
@@ -177,6 +176,11 @@ class List(Generic[Item]):
 def row_of(item: Item, broker: Broker, columns: Iterable[tuple[str, Callable[[Item, Broker], Any]]]) -> dict[str, Any]:
     """What these columns say of an item, without those that it doesn't have."""
     return {name: value for name, column in columns if (value := column(item, broker)) is not ABSENT}
+
+
+def is_uniform(values: list[Any]) -> bool:
+    """Whether all values are the same, so that sorting by them makes no difference."""
+    return not values or values.count(values[0]) == len(values)
 
 
 def sort_key(value: Any) -> tuple[int, Any]:
