@@ -24,18 +24,23 @@ class Turn:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop: Final = loop
-        self._end: float | None = None  # nothing has been done in this round
+        self._has_begun = False
+        self._end = 0.0
+
+    def begin(self) -> None:
+        """Begin the slice, unless it has begun in this round."""
+        if not self._has_begun:
+            self._has_begun = True
+            self._end = self._loop.time() + SLICE
+            self._loop.call_soon(self._end_round)
 
     def is_over(self) -> bool:
-        """Whether it is the broker's turn. The first who asks in a round begins the slice."""
-        now = self._loop.time()
-        if self._end is None:
-            self._end = now + SLICE
-            self._loop.call_soon(self._begin_round)
-        return now >= self._end
+        """Whether it is the broker's turn."""
+        self.begin()
+        return self._loop.time() >= self._end
 
-    def _begin_round(self) -> None:
-        self._end = None
+    def _end_round(self) -> None:
+        self._has_begun = False
 
 
 @lru_cache(maxsize=1)
@@ -50,11 +55,12 @@ async def in_slices(items: Iterable[Item]) -> AsyncIterator[Item]:
     What is listed may be gone when its turn comes.
     """
     turn = turn_in(asyncio.get_running_loop())
-    turn.is_over()  # begins it
+    turn.begin()
     for item in items:
         yield item
         if turn.is_over():
             await asyncio.sleep(0)
+            turn.begin()
 
 
 def in_chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
