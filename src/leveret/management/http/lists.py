@@ -122,8 +122,7 @@ class List(Generic[Item]):
         asked = call.query.get("sort")
         if asked == "":
             return chain.from_iterable(chunks)
-        columns = [await self._values(call.broker, chunks, path) for path in self._sorting(asked)]
-        columns = [column for column in columns if not is_uniform(column)]
+        columns = [column for column in await self._sort_values(call.broker, chunks, asked) if not is_uniform(column)]
         backwards = call.is_set("sort_reverse")
         parts: list[list[int]] = []  # positions alone: tuples would have the garbage collector look at the broker
         at = 0
@@ -139,19 +138,21 @@ class List(Generic[Item]):
         merged = heapq.merge(*parts, key=lambda at: (*[column[at] for column in columns], at), reverse=backwards)
         return (items[position] for position in merged)
 
-    def _sorting(self, asked: str | None) -> list[list[str]]:
-        """By what to sort, as names that lead to it. What no item has makes no difference."""
-        paths = [name.split(".") for name in dict.fromkeys([asked, *self.sorted_by] if asked else self.sorted_by)]
-        return [path for path in paths if path[0] in self.columns]
+    async def _sort_values(self, broker: Broker, chunks: Sequence[list[Item]], asked: str | None) -> list[list[Any]]:
+        """What items are sorted by, a list for each name that leads to it, such that any two can be compared.
 
-    async def _values(self, broker: Broker, chunks: Sequence[list[Item]], path: Sequence[str]) -> list[Any]:
-        """What each item is sorted by, such that any two can be compared."""
-        extract, below = self.columns[path[0]], path[1:]
-        values: list[Any] = []
+        Of an item all is asked at once, while the processor has it at hand. What no item has makes no difference.
+        """
+        paths = [name.split(".") for name in dict.fromkeys([asked, *self.sorted_by] if asked else self.sorted_by)]
+        known = [(self.columns[path[0]], path[1:], list[Any]()) for path in paths if path[0] in self.columns]
         async for chunk in in_slices(chunks):
-            found = [extract(item, broker) for item in chunk]
-            values += [dotted(value, below) for value in found] if below else found
-        return values if set(map(type, values)) in ALIKE else [sort_key(value) for value in values]
+            for extract, below, values in known:
+                found = [extract(item, broker) for item in chunk]
+                values += [dotted(value, below) for value in found] if below else found
+        return [
+            values if set(map(type, values)) in ALIKE else [sort_key(value) for value in values]
+            for _, _, values in known
+        ]
 
     async def _pieces(self, call: Call, items: Iterable[Item], begin: str, end: str) -> AsyncIterator[bytes]:
         broker = call.broker
