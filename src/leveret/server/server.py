@@ -87,15 +87,15 @@ async def serve(configuration: Configuration, output: LogOutput, configure_again
     await define(settings, tick)
     listeners = AmqpListeners(tick, settings)
     management, metrics = HttpListeners(API), HttpListeners(METRICS)
-    reload.also.extend([listeners.reload, management.reload])
+    reload.also.extend([listeners.reload, management.reload, metrics.reload])
     try:
         await listeners.open(handed)
-        await open_http(management, metrics, settings)
+        await open_http(management, metrics, settings, handed)
     except CannotListen as error:
         raise CannotStart(str(error)) from None
     urls = listeners.urls() + management.urls() + metrics.urls()
     watch = alarm_watch(tick, settings)
-    certificate_files = listeners.certificate_files() | management.certificate_files()
+    certificate_files = listeners.certificate_files() | management.certificate_files() | metrics.certificate_files()
     control = await open_control(reload, tick, listeners, urls, certificate_files, stopping, watch)
     log.info("Leveret %s (%s) on Python %s", __version__, description(), sys.version.split()[0])
     for file in configuration.files:
@@ -168,7 +168,11 @@ def managed_node(
     from leveret.management.rates import Rates
 
     rates = Rates(tick.broker, settings.collect_statistics_interval / 1000)
-    metrics = settings.prometheus_path, settings.prometheus_return_per_object_metrics
+    metrics = (
+        settings.prometheus_path,
+        settings.prometheus_return_per_object_metrics,
+        settings.prometheus_authentication,
+    )
     return Node(tick.broker, tick.begin, settings.folder, urls, watch.limits, rates, files, certificate_files, *metrics)
 
 

@@ -63,6 +63,17 @@ async def in_slices(items: Iterable[Item]) -> AsyncIterator[Item]:
             turn.begin()
 
 
+async def paced(pieces: AsyncIterator[Item]) -> AsyncIterator[Item]:
+    """The pieces as they are made; the broker works in between, however little making them waits for anything."""
+    turn = turn_in(asyncio.get_running_loop())
+    turn.begin()
+    async for piece in pieces:
+        yield piece
+        if turn.is_over():
+            await asyncio.sleep(0)
+            turn.begin()
+
+
 def in_chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
     """The items, so many at once: going over a list is faster than over one by one in slices."""
     iterator = iter(items)
