@@ -62,8 +62,8 @@ async def send_answer(answer: Answer, send: Send, with_body: bool) -> None:
             "headers": [(name.encode(), value.encode("latin-1", "replace")) for name, value in headers.items()],
         }
     )
-    if with_body:
-        for piece in answer.pieces:
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
-            await asyncio.sleep(0)
-    await send({"type": "http.response.body", "body": b""})
+    pieces = answer.pieces if with_body else ()
+    for piece in pieces[:-1]:
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await asyncio.sleep(0)
+    await send({"type": "http.response.body", "body": pieces[-1] if pieces else b""})
