@@ -10,7 +10,10 @@ COPY pyproject.toml setup.py README.md LICENSE ./
 COPY src ./src
 # LEVERET_COMPILE=1: an image that would run interpreted is not built at all.
 RUN python -m venv /opt/leveret \
-    && LEVERET_COMPILE=1 /opt/leveret/bin/pip install --no-cache-dir .
+    && LEVERET_COMPILE=1 /opt/leveret/bin/pip install --no-cache-dir . \
+    && for name in rabbitmqctl rabbitmq-diagnostics rabbitmq-plugins rabbitmq-queues; do \
+        ln -s leveretctl "/opt/leveret/bin/$name"; \
+    done
 
 FROM python:3.13-slim
 RUN groupadd --system --gid 10001 leveret \
@@ -22,7 +25,7 @@ ENV PATH=/opt/leveret/bin:$PATH \
     LEVERET_DATA_DIR=/var/lib/leveret
 USER leveret
 VOLUME /var/lib/leveret
-EXPOSE 5672 5671 15672 15671
+EXPOSE 5672 5671 15672 15671 15692
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=10s --start-period=60s --retries=3 CMD ["leveretctl", "--quiet", "status"]
 ENTRYPOINT ["leveret"]

@@ -214,8 +214,10 @@ def total_bytes(queue: Queue) -> int:
 
 
 def total_messages(queue: Queue) -> int:
-    """Messages that the queue holds, ready and out."""
-    return queue.ready_count() + int(queue.unacked) + delayed(queue)
+    """Messages that the queue holds, ready and out. Whoever sorts by it asks every queue."""
+    retries = queue.retries
+    messages = queue.ready_count() + queue.unacked
+    return messages if retries is None else messages + retries.count()
 
 
 def delayed(queue: Queue) -> int:

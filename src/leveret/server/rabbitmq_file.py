@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +28,7 @@ DOT: Final = re.compile(r"(?<!\\)\.")
 VARIABLE: Final = re.compile(r"\$\((\w+)\)", re.ASCII)
 ENCRYPTED: Final = "encrypted:"
 NONE: Final = "none"
+HTTPS_IN_OLDER_FORM: Final = "management.listener.ssl"
 PORTS: Final = {"bind": "port", "tls_bind": "tls_port"}  # settings of listeners, and of the port that goes with them
 
 # Keys of RabbitMQ that have nothing to act on here, by what they begin with, and why.
@@ -61,7 +62,8 @@ def read_rabbitmq(texts: Mapping[Path, str], environment: Mapping[str, str]) -> 
     reading = Reading()
     users = UserParts()
     several: dict[str, list[Line]] = {}
-    for line in [line for path, text in texts.items() for line in lines_of(path, text, environment, reading)]:
+    lines = [line for path, text in texts.items() for line in lines_of(path, text, environment, reading)]
+    for line in with_one_form_of_https(lines):
         setting, pattern = find(line.parts)
         if setting is None:
             warn(line, reading)
@@ -99,6 +101,24 @@ def lines_of(path: Path, text: str, environment: Mapping[str, str], reading: Rea
             parts = tuple(part.replace("\\.", ".") for part in DOT.split(found["key"]))
             result.append(Line(found["key"], parts, value, place))
     return result
+
+
+def with_one_form_of_https(lines: list[Line]) -> list[Line]:
+    """The lines, with those of the HTTP API's older form as they are in the newer, if they ask for TLS.
+
+    `management.listener.ssl = true` makes `management.listener.port` a port with TLS and of nothing else.
+    """
+    values = {line.key: line.value for line in lines}
+    if values.get(HTTPS_IN_OLDER_FORM) != "true":
+        return lines
+    renamed = []
+    for line in lines:
+        if line.key != HTTPS_IN_OLDER_FORM and line.parts[:2] == ("management", "listener"):
+            parts = line.parts[3:] if line.parts[2] == "ssl_opts" else line.parts[2:]
+            line = replace(line, parts=("management", "ssl", *parts))
+        if line.key != HTTPS_IN_OLDER_FORM:
+            renamed.append(line)
+    return renamed
 
 
 def find(parts: tuple[str, ...]) -> tuple[Setting | None, str]:

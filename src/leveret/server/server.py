@@ -27,6 +27,7 @@ from leveret.server.alarms import AlarmWatch
 from leveret.server.amqp_listeners import AmqpListeners
 from leveret.server.configuration import Configuration
 from leveret.server.control import CannotControl, ControlServer
+from leveret.server.control_facts import Facts
 from leveret.server.control_node import NodeChanges
 from leveret.server.from_settings import (
     defaults_of,
@@ -39,6 +40,7 @@ from leveret.server.from_settings import (
 from leveret.server.limits import most_clients
 from leveret.server.listener import CannotListen
 from leveret.server.log_output import LogOutput
+from leveret.server.maintenance import Maintenance
 from leveret.server.management import API, METRICS, HttpListeners, open_http
 from leveret.server.recent_log import RecentLog
 from leveret.server.reload import Reload
@@ -88,15 +90,15 @@ async def serve(configuration: Configuration, output: LogOutput, configure_again
     await define(settings, tick)
     listeners = AmqpListeners(tick, settings)
     management, metrics = HttpListeners(API), HttpListeners(METRICS)
-    reload.also.extend([listeners.reload, management.reload])
+    reload.also.extend([listeners.reload, management.reload, metrics.reload])
     try:
         await listeners.open(handed)
-        await open_http(management, metrics, settings)
+        await open_http(management, metrics, settings, handed)
     except CannotListen as error:
         raise CannotStart(str(error)) from None
     urls = listeners.urls() + management.urls() + metrics.urls()
     watch = alarm_watch(tick, settings)
-    certificate_files = listeners.certificate_files() | management.certificate_files()
+    certificate_files = listeners.certificate_files() | management.certificate_files() | metrics.certificate_files()
     control = await open_control(reload, tick, listeners, urls, certificate_files, stopping, watch)
     log.info("Leveret %s (%s) on Python %s", __version__, description(), sys.version.split()[0])
     for file in configuration.files:
@@ -170,7 +172,11 @@ def managed_node(
     from leveret.management.rates import Rates
 
     rates = Rates(tick.broker, settings.collect_statistics_interval / 1000)
-    metrics = settings.prometheus_path, settings.prometheus_return_per_object_metrics
+    metrics = (
+        settings.prometheus_path,
+        settings.prometheus_return_per_object_metrics,
+        settings.prometheus_authentication,
+    )
     return Node(
         tick.broker,
         tick.begin,
@@ -199,6 +205,7 @@ async def open_control(
     if folder is None:
         return None
     node = NodeChanges(watch, reload, tick.broker.node, certificate_files)
+    maintenance, facts = Maintenance(tick.broker, listeners), Facts(tick.broker, certificate_files)
     node_operations = {
         "set_vm_memory_high_watermark": node.set_memory_limit,
         "set_disk_free_limit": node.set_disk_free_limit,
@@ -206,6 +213,16 @@ async def open_control(
         "rotate_logs": node.rotate_logs,
         "environment": node.environment,
         "check_certificate_expiration": node.expiring_certificates,
+        "suspend_listeners": maintenance.suspend_listeners,
+        "resume_listeners": maintenance.resume_listeners,
+        "drain": maintenance.drain,
+        "revive": maintenance.revive,
+        "certificates": facts.certificates,
+        "tls": facts.tls,
+        "os_env": facts.environment,
+        "command_line_arguments": facts.command_line,
+        "list_policies_that_match": facts.policies_that_match,
+        "force_gc": facts.collect_garbage,
     }
     control = ControlServer(tick.broker, stopping.set, folder, urls, tick.begin, reload.files, node_operations)
     try:

@@ -27,7 +27,7 @@ class ServiceSettings:
     management_port: int | None = setting(
         kinds.OPTIONAL_PORT,
         15672,
-        "TCP port of the HTTP API, 0 for a free one, none for no API",
+        "TCP port of the HTTP API, 0 for a free one, none for no API; none if only its TLS is configured",
         key="management.port",
         flag=True,
         rabbitmq="management.tcp.port management.listener.port",
@@ -43,7 +43,7 @@ class ServiceSettings:
     management_tls_port: int | None = setting(
         kinds.PORT,
         None,
-        "port of the HTTP API with TLS",
+        "port of the HTTP API with TLS, 15671 if anything else of its TLS is configured",
         key="management.tls.port",
         unset="no TLS there",
         rabbitmq="management.ssl.port",
@@ -132,10 +132,70 @@ class ServiceSettings:
     prometheus_port: int | None = setting(
         kinds.OPTIONAL_PORT,
         15692,
-        "TCP port of the metrics for Prometheus, 0 for a free one, none for no metrics",
+        "TCP port of the metrics for Prometheus, 0 for a free one, none for no metrics; none if only its TLS is "
+        "configured",
         key="prometheus.port",
         flag=True,
         rabbitmq="prometheus.tcp.port",
+    )
+    prometheus_tls_bind: tuple[str, ...] = setting(
+        kinds.ADDRESSES,
+        (),
+        "addresses of the metrics with TLS",
+        key="prometheus.tls.bind",
+        unset="as without TLS",
+        rabbitmq="prometheus.ssl.ip",
+    )
+    prometheus_tls_port: int | None = setting(
+        kinds.PORT,
+        None,
+        "port of the metrics with TLS, 15691 if anything else of its TLS is configured",
+        key="prometheus.tls.port",
+        unset="no TLS there",
+        rabbitmq="prometheus.ssl.port",
+    )
+    prometheus_tls_cacertfile: Path | None = setting(
+        kinds.PATH,
+        None,
+        "PEM file of the authorities that certify its clients",
+        key="prometheus.tls.cacertfile",
+        rabbitmq="prometheus.ssl.cacertfile",
+    )
+    prometheus_tls_certfile: Path | None = setting(
+        kinds.PATH,
+        None,
+        "PEM file of its certificate",
+        key="prometheus.tls.certfile",
+        rabbitmq="prometheus.ssl.certfile",
+    )
+    prometheus_tls_keyfile: Path | None = setting(
+        kinds.PATH,
+        None,
+        "PEM file of its key",
+        key="prometheus.tls.keyfile",
+        rabbitmq="prometheus.ssl.keyfile",
+    )
+    prometheus_tls_password: str | None = setting(
+        kinds.TEXT,
+        None,
+        "the key's password",
+        key="prometheus.tls.password",
+        rabbitmq="prometheus.ssl.password",
+        secret=True,
+    )
+    prometheus_tls_verify: str = setting(
+        kinds.one_of("verify_none", "verify_peer"),
+        "verify_none",
+        "whether a client's certificate is verified there",
+        key="prometheus.tls.verify",
+        rabbitmq="prometheus.ssl.verify",
+    )
+    prometheus_tls_fail_if_no_peer_cert: bool = setting(
+        kinds.BOOLEAN,
+        False,
+        "refuse clients without a certificate there",
+        key="prometheus.tls.fail_if_no_peer_cert",
+        rabbitmq="prometheus.ssl.fail_if_no_peer_cert",
     )
     prometheus_path: str = setting(
         kinds.TEXT,
@@ -150,4 +210,11 @@ class ServiceSettings:
         "tell of each object there",
         key="prometheus.return_per_object_metrics",
         rabbitmq="prometheus.return_per_object_metrics",
+    )
+    prometheus_authentication: bool = setting(
+        kinds.BOOLEAN,
+        False,
+        "tell them to users with the tag monitoring or administrator alone",
+        key="prometheus.authentication",
+        rabbitmq="prometheus.authentication.enabled",
     )

@@ -68,11 +68,11 @@ async def send_answer(answer: Answer | Streamed, send: Send, with_body: bool) ->
     if answer.status != WITHOUT_LENGTH:
         headers["content-length"] = str(sum(map(len, answer.pieces)))
     await send(start(answer.status, headers))
-    if with_body:
-        for piece in answer.pieces:
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
-            await asyncio.sleep(0)
-    await send({"type": "http.response.body", "body": b""})
+    pieces = answer.pieces if with_body else ()
+    for piece in pieces[:-1]:
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await asyncio.sleep(0)
+    await send({"type": "http.response.body", "body": pieces[-1] if pieces else b""})
 
 
 async def send_stream(answer: Streamed, send: Send, with_body: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any, Final
@@ -37,7 +38,7 @@ from leveret.management.http import (
 )
 from leveret.management.http.answers import Send, of_refusal, send_answer
 from leveret.management.http.call import Receive
-from leveret.management.http.errors import object_not_found
+from leveret.management.http.errors import malformed, object_not_found
 from leveret.management.http.resource import Resource
 from leveret.management.node import Node
 
@@ -64,6 +65,7 @@ RESOURCES: Final[tuple[Resource, ...]] = (
     *node_settings.RESOURCES,
 )
 PREFIX: Final = "/api"
+NOT_ENCODED: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 PROGRAM: Final = Path(downloads.__file__).with_name("rabbitmqadmin.py")
 COMMAND_LINE_PAGE: Final = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>rabbitmqadmin</title></head><body>
@@ -77,7 +79,10 @@ rabbitmqadmin -u USER -p PASSWORD list queues name messages</pre>
 
 
 class EncodedPaths:
-    """Leaves paths encoded for the router, since the names in them may have slashes; drops a slash at the end."""
+    """Leaves paths encoded for the router, since the names in them may have slashes; drops a slash at the end.
+
+    What is no encoding is refused, as RabbitMQ does: there is no telling which name it stands for.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app: Final = app
@@ -85,6 +90,9 @@ class EncodedPaths:
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Pass a request on."""
         if scope["type"] == "http":
+            if NOT_ENCODED.search(scope["raw_path"]):
+                await send_answer(of_refusal(malformed()), send, scope["method"] != "HEAD")
+                return
             path = scope["raw_path"].decode("latin-1")
             scope["path"] = path[:-1] if path.endswith("/") and len(path) > 1 else path
         await self._app(scope, receive, send)  # type: ignore[arg-type]

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, unquote
 
 from leveret.broker.users import User
 from leveret.broker.vhost import VirtualHost
+from leveret.management.history import Ranges
 from leveret.management.http.access import is_administrator
 from leveret.management.http.errors import (
     Refused,
@@ -110,6 +111,11 @@ class Call:
     def is_set(self, name: str) -> bool:
         """Whether a parameter is `true`."""
         return self.query.get(name) == "true"
+
+    @cached_property
+    def ranges(self) -> Ranges:
+        """The samples of rates that are asked for."""
+        return self.node.rates.asked(self.query)
 
     # the body
 

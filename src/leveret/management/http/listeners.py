@@ -6,15 +6,14 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from leveret.management.node import Node
+from leveret.management.protocols import PROTOCOLS
 
-PROTOCOLS: Final = {
-    "amqp": "amqp",
-    "amqps": "amqp/ssl",
-    "http": "http",
-    "https": "https",
-    "http+prometheus": "http/prometheus",
+CONTEXTS: Final = {
+    "http": "RabbitMQ Management",
+    "https": "RabbitMQ Management",
+    "http/prometheus": "RabbitMQ Prometheus",
+    "https/prometheus": "RabbitMQ Prometheus",
 }
-CONTEXTS: Final = {"http": "RabbitMQ Management", "http/prometheus": "RabbitMQ Prometheus"}
 
 
 def listeners(node: Node) -> list[dict[str, object]]:
@@ -26,7 +25,7 @@ def listeners(node: Node) -> list[dict[str, object]]:
             result.append(
                 {
                     "node": node.broker.node,
-                    "protocol": PROTOCOLS[parts.scheme],
+                    "protocol": PROTOCOLS[parts.scheme][0],
                     "ip_address": parts.hostname or "",
                     "port": parts.port or 0,
                     "socket_opts": [],

@@ -34,7 +34,7 @@ def node_row(node: Node) -> dict[str, Any]:
         "name": broker.node,
         "type": "disc",
         "running": True,
-        "being_drained": False,
+        "being_drained": broker.under_maintenance,
         "partitions": [],
         "os_pid": str(os.getpid()),
         "fd_total": descriptors,
@@ -82,7 +82,7 @@ async def list_nodes(call: Call) -> object:
 async def get_node(call: Call) -> dict[str, Any]:
     """The node, with what has come and gone."""
     check_ranges(call.query)
-    return {**node_row(call.node), **call.node.rates.churn(call.query)}
+    return {**node_row(call.node), **call.node.rates.churn(call.ranges)}
 
 
 def node_exists(call: Call) -> bool:

@@ -33,12 +33,10 @@ UNCHANGED: Final = (  # columns that leveretctl and the API show alike
     "head_message_timestamp",
     "memory",
     "message_bytes",
-    "message_bytes_persistent",
     "message_bytes_ram",
     "message_bytes_ready",
     "message_bytes_unacknowledged",
     "messages",
-    "messages_persistent",
     "messages_ram",
     "messages_ready",
     "messages_ready_ram",
@@ -47,6 +45,7 @@ UNCHANGED: Final = (  # columns that leveretctl and the API show alike
     "operator_policy",
     "policy",
 )
+IF_COUNTED: Final = ("message_bytes_persistent", "messages_persistent")  # absent, since typed clients take no null
 TOTALS: Final = ("messages", "messages_ready", "messages_unacknowledged")
 
 
@@ -58,6 +57,16 @@ def policies_of(queue: Queue) -> dict[str, Any]:
 def owner_of(queue: Queue) -> object:
     """The connection that has an exclusive queue."""
     return ABSENT if queue.owner is None else connection_details(queue.owner)
+
+
+def if_counted(name: str) -> Callable[[Queue, Broker], Any]:
+    """The column of that name, for the queues for which it is known."""
+
+    def value(queue: Queue, broker: Broker) -> Any:
+        count = LISTED[name](queue, broker)
+        return ABSENT if count is None else count
+
+    return value
 
 
 def active_tag(queue: Queue) -> str | None:
@@ -87,6 +96,7 @@ BASIC: Final[ListColumns[Queue]] = {
 FULL: Final[ListColumns[Queue]] = {
     **BASIC,
     **{name: LISTED[name] for name in UNCHANGED},
+    **{name: if_counted(name) for name in IF_COUNTED},
     "effective_policy_definition": lambda queue, broker: policies_of(queue),
     "messages_delayed": lambda queue, broker: (
         ABSENT if queue.retries is None else LISTED["messages_delayed"](queue, broker)
@@ -94,8 +104,9 @@ FULL: Final[ListColumns[Queue]] = {
     "owner_pid_details": lambda queue, broker: owner_of(queue),
     "single_active_consumer_tag": lambda queue, broker: active_tag(queue),
 }
-WITHOUT_STATISTICS: Final = List(BASIC)
-WITH_TOTALS: Final = List({**BASIC, **{name: LISTED[name] for name in TOTALS}})
+BRIEF: Final[ListColumns[Queue]] = {**BASIC, "policy": lambda queue, broker: LISTED["policy"](queue, broker) or ABSENT}
+WITHOUT_STATISTICS: Final = List(BRIEF)
+WITH_TOTALS: Final = List({**BRIEF, **{name: LISTED[name] for name in TOTALS}})
 
 
 # looking
