@@ -421,7 +421,10 @@ class Queue(Destination):
             return False
         if self.has_backlog(backing):
             backing.fill_window()
-            return bool(backing.ready)  # else it is being read, or there is none
+            if backing.ready:
+                return True
+            if self.has_backlog(backing):
+                return False  # it is being read
         return len(self.levels) > 1 and not self.in_turn().is_empty()
 
     def has_backlog(self, backing: BackingQueue) -> bool:
