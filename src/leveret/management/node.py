@@ -14,6 +14,16 @@ from leveret.management.rates import Rates
 
 
 @dataclass(frozen=True)
+class HttpOptions:
+    """How the HTTP API is to be: what its paths begin with, `basic` rates or `none`, and octets in a body."""
+
+    path_prefix: str = ""
+    rates_mode: str = "basic"
+    without_statistics: bool = False
+    body_limit: int = 20_000_000
+
+
+@dataclass(frozen=True)
 class Node:
     """One broker with its surroundings. `listeners` are URLs, sizes are octets; no data folder: nothing is on disk.
 
@@ -30,6 +40,7 @@ class Node:
     certificate_files: Mapping[str, tuple[Path | None, Path | None]]
     metrics_path: str = "/metrics"
     metrics_per_object: bool = False
+    http: HttpOptions = HttpOptions()
 
     @property
     def memory_limit(self) -> int:

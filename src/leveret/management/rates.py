@@ -57,7 +57,10 @@ Stats: TypeAlias = dict[str, Any]
 class Rates:
     """The rates of one broker. `interval` and `first_interval` are seconds between two rounds."""
 
-    def __init__(self, broker: Broker, interval: float = INTERVAL, first_interval: float = FIRST_INTERVAL) -> None:
+    def __init__(
+        self, broker: Broker, interval: float | None = INTERVAL, first_interval: float = FIRST_INTERVAL
+    ) -> None:
+        """Without an interval there are no samples: counters are told, and rates of 0.0."""
         self._broker: Final = broker
         self._interval: Final = interval
         self._first_interval: Final = first_interval
@@ -128,10 +131,12 @@ class Rates:
 
     def _ask(self) -> None:
         """Somebody asks: go on making rounds, or begin."""
+        if self._interval is None:
+            return
         loop = asyncio.get_running_loop()
         self._asked_at = loop.time()
         if self._task is None:
-            self._task = loop.create_task(self._make_rounds())
+            self._task = loop.create_task(self._make_rounds(self._interval))
 
     async def close(self) -> None:
         """Make no more rounds."""
@@ -145,7 +150,7 @@ class Rates:
         self._histories.clear()
         self._time = 0
 
-    async def _make_rounds(self) -> None:
+    async def _make_rounds(self, interval: float) -> None:
         loop = asyncio.get_running_loop()
         due = loop.time()
         wait = self._first_interval
@@ -154,7 +159,7 @@ class Rates:
                 await self.make_round()
                 due = max(due + wait, loop.time())
                 await asyncio.sleep(due - loop.time())
-                wait = self._interval
+                wait = interval
         finally:
             self._task = None
             self.forget()

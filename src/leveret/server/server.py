@@ -48,7 +48,7 @@ from leveret.server.storage import CannotStart, open_storage
 from leveret.server.tick import Tick
 
 if TYPE_CHECKING:
-    from leveret.management.node import Node
+    from leveret.management.node import HttpOptions, Node
 
 log: Final = logging.getLogger("leveret")
 
@@ -167,9 +167,32 @@ def managed_node(
     from leveret.management.node import Node  # these come late, as all of the HTTP API does
     from leveret.management.rates import Rates
 
-    rates = Rates(tick.broker, settings.collect_statistics_interval / 1000)
-    metrics = settings.prometheus_path, settings.prometheus_return_per_object_metrics
-    return Node(tick.broker, tick.begin, settings.folder, urls, watch.limits, rates, files, certificate_files, *metrics)
+    http = http_options(settings)
+    sampled = http.rates_mode != "none" and not http.without_statistics
+    rates = Rates(tick.broker, settings.collect_statistics_interval / 1000 if sampled else None)
+    return Node(
+        tick.broker,
+        tick.begin,
+        settings.folder,
+        urls,
+        watch.limits,
+        rates,
+        files,
+        certificate_files,
+        settings.prometheus_path,
+        settings.prometheus_return_per_object_metrics,
+        http,
+    )
+
+
+def http_options(settings: Settings) -> HttpOptions:
+    """How the HTTP API is to be. RabbitMQ's detailed rates are not here."""
+    from leveret.management.node import HttpOptions
+
+    prefix = settings.management_path_prefix.strip("/")
+    rates_mode = "none" if settings.management_rates_mode == "none" else "basic"
+    disabled = settings.management_disable_stats
+    return HttpOptions(f"/{prefix}" if prefix else "", rates_mode, disabled, settings.management_max_body_size)
 
 
 async def open_control(

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from leveret.server import setting_kinds as kinds
 from leveret.server.setting_table import setting
-
-PARTS: Final = "that part of the HTTP API"
 
 
 @dataclass(frozen=True)
@@ -97,23 +94,27 @@ class ServiceSettings:
         "what all its paths begin with",
         key="management.path_prefix",
         rabbitmq="management.path_prefix",
-        planned=PARTS,
     )
     management_rates_mode: str = setting(
         kinds.one_of("basic", "detailed", "none"),
         "basic",
-        "how many rates it keeps",
+        "whether it has rates; detailed has those of basic",
         key="management.rates_mode",
         rabbitmq="management.rates_mode",
-        planned=PARTS,
     )
     management_disable_stats: bool = setting(
         kinds.BOOLEAN,
         False,
-        "keep no rates at all",
+        "have no rates, and lists without statistics",
         key="management.disable_stats",
-        rabbitmq="management.disable_stats",
-        planned=PARTS,
+        rabbitmq="management.disable_stats management_agent.disable_metrics_collector",
+    )
+    management_max_body_size: int = setting(
+        kinds.SIZE,
+        20_000_000,
+        "how large the body of a request may be",
+        key="management.http.max_body_size",
+        rabbitmq="management.http.max_body_size",
     )
     collect_statistics_interval: int = setting(
         kinds.MILLISECONDS,

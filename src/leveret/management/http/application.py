@@ -1,4 +1,4 @@
-"""The application: all resources of the API under `/api`, and the errors for what is none."""
+"""The application: all resources of the API under `/api`, behind the settings' prefix, and the errors for others."""
 
 from __future__ import annotations
 
@@ -60,26 +60,38 @@ RESOURCES: Final[tuple[Resource, ...]] = (
 PREFIX: Final = "/api"
 
 
-class EncodedPaths:
-    """Leaves paths encoded for the router, since the names in them may have slashes; drops a slash at the end."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app: Final = app
-
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        """Pass a request on."""
-        if scope["type"] == "http":
-            path = scope["raw_path"].decode("latin-1")
-            scope["path"] = path[:-1] if path.endswith("/") and len(path) > 1 else path
-        await self._app(scope, receive, send)  # type: ignore[arg-type]
-
-
 class Nowhere:
     """Answers for a path that names nothing."""
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer a request."""
         await send_answer(of_refusal(object_not_found()), send, scope["method"] != "HEAD")
+
+
+NOWHERE: Final = Nowhere()
+
+
+class EncodedPaths:
+    """Leaves paths encoded for the router, since the names in them may have slashes; drops a slash at the end.
+
+    Paths that don't begin with the prefix name nothing.
+    """
+
+    def __init__(self, app: ASGIApp, prefix: str) -> None:
+        self._app: Final = app
+        self._prefix: Final = prefix
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+        if scope["type"] == "http":
+            path = scope["raw_path"].decode("latin-1")
+            if self._prefix:
+                if path != self._prefix and not path.startswith(f"{self._prefix}/"):
+                    await NOWHERE(scope, receive, send)
+                    return
+                path = path.removeprefix(self._prefix) or "/"
+            scope["path"] = path[:-1] if path.endswith("/") and len(path) > 1 else path
+        await self._app(scope, receive, send)  # type: ignore[arg-type]
 
 
 async def home(_request: Request) -> Response:
@@ -90,8 +102,9 @@ async def home(_request: Request) -> Response:
 def application(node: Node) -> Starlette:
     """The ASGI application that serves a node's API."""
     routes = [Route(PREFIX + resource.path, resource) for resource in RESOURCES]
-    app = Starlette(routes=[Route("/", home), Route(PREFIX, home), *routes], middleware=[Middleware(EncodedPaths)])
+    paths = Middleware(EncodedPaths, node.http.path_prefix)
+    app = Starlette(routes=[Route("/", home), Route(PREFIX, home), *routes], middleware=[paths])
     app.router.redirect_slashes = False
-    app.router.default = Nowhere()
+    app.router.default = NOWHERE
     app.state.node = node
     return app

@@ -17,7 +17,6 @@ from leveret.management.node import Node
 
 Receive: TypeAlias = Callable[[], Awaitable[Mapping[str, Any]]]
 
-BODY_LIMIT: Final = 20_000_000  # octets; RabbitMQ's management.http.max_body_size
 NO_OBJECTS: Final = (b"", b"null", b"undefined")  # what RabbitMQ takes for an object without keys
 DEFAULT_EXCHANGE: Final = "amq.default"  # what paths call it
 OF_EXCHANGES: Final = ("exchange", "source", "destination")
@@ -104,6 +103,11 @@ class Call:
         """Whether a parameter is `true`."""
         return self.query.get(name) == "true"
 
+    @property
+    def without_statistics(self) -> bool:
+        """Whether the answer is to have no statistics: the settings say so, or the query."""
+        return self.node.http.without_statistics or self.is_set("disable_stats")
+
     # the body
 
     async def body(self) -> bytes:
@@ -131,7 +135,7 @@ class Call:
                 raise bad_request("the body is not complete")
             pieces.append(message.get("body", b""))
             size += len(pieces[-1])
-            if size > BODY_LIMIT:
+            if size > self.node.http.body_limit:
                 raise bad_request("Exceeded HTTP request body size limit")
             more = message.get("more_body", False)
         return b"".join(pieces)

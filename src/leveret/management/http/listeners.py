@@ -7,14 +7,19 @@ from urllib.parse import urlsplit
 
 from leveret.management.node import Node
 
+OF_METRICS: Final = "http/prometheus"
 PROTOCOLS: Final = {
     "amqp": "amqp",
     "amqps": "amqp/ssl",
     "http": "http",
     "https": "https",
-    "http+prometheus": "http/prometheus",
+    "http+prometheus": OF_METRICS,
 }
-CONTEXTS: Final = {"http": "RabbitMQ Management", "http/prometheus": "RabbitMQ Prometheus"}
+CONTEXTS: Final = {
+    "http": "RabbitMQ Management",
+    "https": "RabbitMQ Management",
+    OF_METRICS: "RabbitMQ Prometheus",
+}
 
 
 def listeners(node: Node) -> list[dict[str, object]]:
@@ -42,7 +47,7 @@ def contexts(node: Node) -> list[dict[str, object]]:
             "ssl_opts": [],
             "node": node.broker.node,
             "description": CONTEXTS[str(listener["protocol"])],
-            "path": "/",
+            "path": "/" if listener["protocol"] == OF_METRICS else node.http.path_prefix or "/",
             "ip": listener["ip_address"],
             "port": str(listener["port"]),
         }

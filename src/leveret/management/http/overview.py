@@ -45,7 +45,7 @@ async def overview(call: Call) -> object:
     messages = await message_totals(queue for vhost in vhosts for queue in list(vhost.queues.values()))
     result: dict[str, Any] = {
         "management_version": PRODUCT_VERSION,
-        "rates_mode": "basic",
+        "rates_mode": call.node.http.rates_mode,
         "exchange_types": exchange_types(),
         "product_version": broker.version,
         "product_name": "Leveret",
@@ -54,7 +54,7 @@ async def overview(call: Call) -> object:
         "erlang_version": platform.python_version(),
         "erlang_full_version": f"Python {platform.python_version()} ({platform.python_implementation()})",
         "release_series_support_status": "supported",
-        "disable_stats": False,
+        "disable_stats": call.node.http.without_statistics,
         "is_op_policy_updating_enabled": True,
         "enable_queue_totals": False,
         **of_overview(call, vhosts, messages["messages_ready"], messages["messages_unacknowledged"]),
