@@ -33,10 +33,8 @@ REASONS: Final = (
     (("vm_memory_calculation_strategy", "background_gc_", "erlang.", "vm_args.", "kernel."), NO_ERLANG),
     (("num_acceptors.", "socket_writer.", "hipe_compile", "default_worker_pool_size"), NO_ERLANG),
     (("deprecated_features.",), "all that RabbitMQ calls deprecated is permitted"),
-    (
-        ("metadata_store.", "mnesia_", "feature_flags.", "product.", "motd_file", "management.cors."),
-        "there is nothing like it",
-    ),
+    (("metadata_store.", "mnesia_", "feature_flags.", "product.", "motd_file"), NOTHING_LIKE_IT),
+    (("management.cors.", "management.http."), NOTHING_LIKE_IT),
     (("message_interceptors.", "channel_interceptor."), "messages pass as they are"),
     (("shovel.", "federation."), "there are no shovels and no federation"),
     (("definitions.",), "definitions come from files of this machine"),
