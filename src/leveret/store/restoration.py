@@ -38,7 +38,7 @@ def first_definitions(defaults: Defaults, random_octets: Callable[[int], bytes])
             policy.name,
             policy.pattern.text,
             policy.apply_to,
-            policy.definition,
+            policy.told,
             policy.priority,
         )
     users, permissions = defaults.first_users(random_octets)
