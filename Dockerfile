@@ -22,7 +22,7 @@ ENV PATH=/opt/leveret/bin:$PATH \
     LEVERET_DATA_DIR=/var/lib/leveret
 USER leveret
 VOLUME /var/lib/leveret
-EXPOSE 5672 5671 15672 15671
+EXPOSE 5672 5671 15672 15671 15692
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=10s --start-period=60s --retries=3 CMD ["leveretctl", "--quiet", "status"]
 ENTRYPOINT ["leveret"]

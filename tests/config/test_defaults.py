@@ -110,11 +110,13 @@ def test_a_file_says_what_virtual_hosts_begin_with(tmp_path: Path) -> None:
         assert api.call("PUT", "/api/queues/%2F/tmp1", {"durable": True}).status == 201
         assert api.get("/api/queues/%2F/tmp1")["operator_policy"] == "short"
         assert api.call("DELETE", "/api/vhost-limits/%2F/max-connections").status == 204
+        api.close()
         broker.stop()
         broker.start()  # what was deleted stays so
         api = Api(broker.http_port)
         assert {entry["vhost"] for entry in api.get("/api/vhost-limits")} == {"dev-1", "test"}
         assert {policy["vhost"] for policy in api.get("/api/operator-policies")} == {"/", "dev-1"}
+        api.close()
 
 
 # In process

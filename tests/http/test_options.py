@@ -65,3 +65,4 @@ def test_without_statistics_lists_have_none(tmp_path_factory: pytest.TempPathFac
         (queue,) = api.get("/api/queues")
         assert queue["name"] == "quiet"
         assert not {"messages", "message_stats", "messages_details"} & set(queue)
+        api.close()
