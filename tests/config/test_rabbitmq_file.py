@@ -376,16 +376,16 @@ def test_a_listener_that_is_a_unix_socket(tmp_path: Path, text: str, bind: tuple
 
 
 @pytest.mark.parametrize("reverse", [False, True])
-def test_a_relative_limit_counts_more_than_an_absolute_one(tmp_path: Path, reverse: bool) -> None:
-    """In whichever order they stand, as in RabbitMQ."""
+def test_an_absolute_limit_counts_more_than_a_relative_one(tmp_path: Path, reverse: bool) -> None:
+    """In whichever order they stand, as in RabbitMQ 4."""
     limits = {"vm_memory_high_watermark": "0.3", "disk_free_limit": "1.5"}
     lines = [line for key, share in limits.items() for line in (f"{key}.relative = {share}", f"{key}.absolute = 1GB")]
     text = "\n".join(reversed(lines) if reverse else lines)
     found = settings(tmp_path, text)
-    assert (found.memory_limit, found.disk_free_limit) == (0.3, 1.5)
+    assert (found.memory_limit, found.disk_free_limit) == (10**9, 10**9)
     told = warnings(tmp_path, text)
     assert len(told) == 2
-    assert all(f"'{key}.absolute' is ignored: there is {key}.relative, which counts" in str(told) for key in limits)
+    assert all(f"'{key}.relative' is ignored: there is {key}.absolute, which counts" in str(told) for key in limits)
 
 
 def test_what_new_virtual_hosts_begin_with(tmp_path: Path) -> None:
@@ -401,13 +401,20 @@ def test_what_new_virtual_hosts_begin_with(tmp_path: Path) -> None:
         default_policies.operator.short.apply_to = queues
         default_policies.operator.short.max_length_bytes = 1MiB
         default_policies.operator.short.overflow = reject-publish
+        default_policies.operator.short.message_ttl = 1h30m
+        default_policies.operator.short.expires = 86400000
         """,
     )
     assert found.default_limits_vhosts == (
         LimitsSetting("1", {"max-connections": 10, "max-queues": -1}, "^dev-"),
         LimitsSetting("2", {"max-queues": 5}),
     )
-    definition: dict[str, str | int] = {"max-length-bytes": 1 << 20, "overflow": "reject-publish"}
+    definition: dict[str, str | int] = {
+        "max-length-bytes": 1 << 20,
+        "overflow": "reject-publish",
+        "message-ttl": 5_400_000,
+        "expires": 86_400_000,
+    }
     assert found.default_policies_operator == (PolicySetting("short", definition, "^dev-", "^tmp", "queues"),)
 
 
@@ -416,7 +423,8 @@ def test_what_new_virtual_hosts_begin_with(tmp_path: Path) -> None:
     [
         ("default_limits.vhosts.1.max_queues = many", "default_limits.vhosts.1.max_queues: 'many' is not a number"),
         ("default_limits.vhosts.1.pattern = (", "default_limits.vhosts.1.pattern: '(' is not a regular expression"),
-        ("default_policies.operator.a.expires = x", "default_policies.operator.a.expires: 'x' is not a number"),
+        ("default_policies.operator.a.max_length = x", "default_policies.operator.a.max_length: 'x' is not a number"),
+        ("default_policies.operator.a.expires = 1x", "default_policies.operator.a.expires: '1x' is not milliseconds"),
         ("default_policies.operator.a.expires = 0", "default_policies.operator: a: 0 is not a valid queue expiry"),
         ("default_policies.operator.a.apply_to = all", "default_policies.operator: a: no policy provided"),
         ("default_users.bob.read = (", "default_users.bob.read: '(' is not a regular expression"),

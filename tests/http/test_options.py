@@ -15,6 +15,11 @@ management.rates_mode = none
 management.http.max_body_size = 2000
 """
 
+LINES_WITHOUT_STATISTICS = """
+management_agent.disable_metrics_collector = true
+management.enable_queue_totals = true
+"""
+
 
 @pytest.fixture(scope="module")
 def leveret(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrokerProcess]:
@@ -57,12 +62,13 @@ def test_the_largest_body(api: Api) -> None:
 
 def test_without_statistics_lists_have_none(tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("statistics")
-    (folder / "rabbitmq.conf").write_text("management_agent.disable_metrics_collector = true")
+    (folder / "rabbitmq.conf").write_text(LINES_WITHOUT_STATISTICS)
     with BrokerProcess(folder, "--config", str(folder)) as process:
         api = Api(process.http_port)
         assert api.call("PUT", "/api/queues/%2F/quiet").status == 201
         assert api.get("/api/overview")["disable_stats"] is True
         (queue,) = api.get("/api/queues")
         assert queue["name"] == "quiet"
-        assert not {"messages", "message_stats", "messages_details"} & set(queue)
+        assert not {"message_stats", "messages_details"} & set(queue)
+        assert queue["messages"] == 0
         api.close()

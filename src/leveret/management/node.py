@@ -20,6 +20,7 @@ class HttpOptions:
     path_prefix: str = ""
     rates_mode: str = "basic"
     without_statistics: bool = False
+    queue_totals: bool = False  # in lists without statistics
     body_limit: int = 20_000_000
 
 

@@ -52,13 +52,13 @@ def read_rabbitmq(texts: Mapping[Path, str], environment: Mapping[str, str]) -> 
     groups = Groups()
     several: dict[str, list[Line]] = {}
     lines = [line for path, text in texts.items() for line in lines_of(path, text, environment, reading)]
-    relative = {line.key.removesuffix(RELATIVE) for line in lines if line.key.endswith(RELATIVE)}
+    absolute = {line.key.removesuffix(ABSOLUTE) for line in lines if line.key.endswith(ABSOLUTE)}
     for line in lines:
         setting, pattern = find(line.parts)
         if setting is None:
             warn(line, reading)
-        elif line.key.endswith(ABSOLUTE) and line.key.removesuffix(ABSOLUTE) in relative:
-            counts = line.key.removesuffix(ABSOLUTE) + RELATIVE
+        elif line.key.endswith(RELATIVE) and line.key.removesuffix(RELATIVE) in absolute:
+            counts = line.key.removesuffix(RELATIVE) + ABSOLUTE
             reading.warnings.append(f"{line.place}: '{line.key}' is ignored: there is {counts}, which counts")
         elif setting.kind.parts:
             groups.add(setting, pattern, line.parts, line.value, line.place, reading)

@@ -18,7 +18,8 @@ NO_PAGES: Final = "it is for RabbitMQ's pages in the browser, which are not here
 # What keys begin with, and why they are ignored; the first that fits tells.
 REASONS: Final = (
     (("cluster_formation.", "cluster_", "queue_leader_locator", "queue_master_locator", "node_tags."), NO_CLUSTER),
-    (("net_ticktime", "inter_node", "distribution.", "mirroring_"), NO_CLUSTER),
+    (("net_ticktime", "inter_node", "distribution.", "mirroring_", "delegate_count"), NO_CLUSTER),
+    (("default_policies.operator.",), "it is for mirrored queues, which are not here"),
     (("mqtt.", "web_mqtt.", "stomp.", "web_stomp.", "stream.", "amqp1_0."), OTHER_PROTOCOLS),
     (("session_max_per_connection", "link_max_per_session"), OTHER_PROTOCOLS),
     (("auth_backends.", "auth_ldap.", "auth_http.", "auth_oauth2.", "auth_cache."), "the broker has its own users"),
@@ -27,26 +28,40 @@ REASONS: Final = (
     (("credential_validator.",), "any password is taken"),
     (("log.exchange", "log.syslog", "log.journald"), "the log goes to the console or a file"),
     (("log.file.rotation.",), "the system rotates log files: SIGHUP opens them anew"),
+    (("management.disable_basic_auth",), "the HTTP API has no other way to log in"),
     (("log.",), "the log has no such category or option"),
-    (("raft.", "quorum_", "classic_queue.", "msg_store_", "queue_index_"), OTHER_STORAGE),
+    (("raft.", "quorum_", "classic_queue.", "msg_store_", "message_store_", "queue_index_"), OTHER_STORAGE),
     (("vm_memory_high_watermark_paging_ratio", "lazy_queue_"), OTHER_STORAGE),
     (("vm_memory_calculation_strategy", "background_gc_", "erlang.", "vm_args.", "kernel."), NO_ERLANG),
+    (("sysmon_handler.", "memory_monitor_interval", "vhost_restart_strategy"), NO_ERLANG),
     (("num_acceptors.", "socket_writer.", "hipe_compile", "default_worker_pool_size"), NO_ERLANG),
     (("deprecated_features.",), "all that RabbitMQ calls deprecated is permitted"),
-    (("metadata_store.", "mnesia_", "feature_flags.", "product.", "motd_file"), NOTHING_LIKE_IT),
+    (("metadata_store.", "mnesia_", "feature_flags.", "product.", "motd_file", "aws."), NOTHING_LIKE_IT),
+    (("ranch_connection_max", "runtime_parameters.", "amqp_client."), NOTHING_LIKE_IT),
+    (("prometheus.filter_", "management_agent.filter_", "management.db_cache_"), NOTHING_LIKE_IT),
     (("management.cors.", "management.http."), NOTHING_LIKE_IT),
     (("message_interceptors.", "channel_interceptor."), "messages pass as they are"),
     (("shovel.", "federation."), "there are no shovels and no federation"),
     (("definitions.",), "definitions come from files of this machine"),
     (("reverse_dns_lookups",), "peers are told by their addresses"),
-    (("tcp_listen_options.", "management.tcp.", "prometheus.tcp."), "it can't be set here"),
-    (("ssl_options.",), "OpenSSL's own is in effect"),
+    (("tcp_listen_options", "management.tcp.", "prometheus.tcp.", "event_exchange."), "it can't be set here"),
+    (("management.listener.server.", "collect_statistics"), "it can't be set here"),
+    (("ssl_options", "ssl_allow_poodle_attack"), "OpenSSL's own is in effect"),
     (("management.ssl.", "management.listener.ssl_opts."), "what ssl_options has is in effect there too"),
     (("management.listener.ssl",), "management.ssl.port is for TLS"),
     (("prometheus.ssl.",), "the metrics have no TLS"),
     (("management.sample_retention_policies.",), "how long history is kept is fixed"),
     (("management.http_log_dir", "http_dispatch."), "requests are not logged"),
-    (("management.oauth_", "management.login_", "management.credential_encryption_secret"), NO_PAGES),
+    (
+        (
+            "management.oauth_",
+            "management.uaa_",
+            "management.enable_uaa",
+            "management.login_",
+            "management.credential_encryption_secret",
+        ),
+        NO_PAGES,
+    ),
     (("management.csp.", "management.hsts.", "management.headers."), NO_PAGES),
 )
 
@@ -69,7 +84,7 @@ SO_ANYWAY: Final = re.compile(
     r"|log\.(exchange|syslog|journald) = false"
     r"|reverse_dns_lookups = false"
     r"|deprecated_features\.permit\.\w+ = true"
-    r"|definitions\.import_backend = (rabbit_definitions_import_)?local_filesystem"
+    r"|definitions\.import_backend = ((rabbit|rabbitmq)_definitions_import_)?local(_filesystem)?"
     r"|management\.definitions\.require_json_extension = false"
 )
 

@@ -191,8 +191,13 @@ def http_options(settings: Settings) -> HttpOptions:
 
     prefix = settings.management_path_prefix.strip("/")
     rates_mode = "none" if settings.management_rates_mode == "none" else "basic"
-    disabled = settings.management_disable_stats
-    return HttpOptions(f"/{prefix}" if prefix else "", rates_mode, disabled, settings.management_max_body_size)
+    return HttpOptions(
+        f"/{prefix}" if prefix else "",
+        rates_mode,
+        settings.management_disable_stats,
+        settings.management_enable_queue_totals,
+        settings.management_max_body_size,
+    )
 
 
 async def open_control(

@@ -109,6 +109,13 @@ class ServiceSettings:
         key="management.disable_stats",
         rabbitmq="management.disable_stats management_agent.disable_metrics_collector",
     )
+    management_enable_queue_totals: bool = setting(
+        kinds.BOOLEAN,
+        False,
+        "have the lengths of queues in lists without statistics",
+        key="management.enable_queue_totals",
+        rabbitmq="management.enable_queue_totals",
+    )
     management_max_body_size: int = setting(
         kinds.SIZE,
         20_000_000,

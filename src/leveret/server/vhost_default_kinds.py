@@ -7,6 +7,7 @@ as one text they are an object in JSON, by the names.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
@@ -19,6 +20,9 @@ from leveret.server.setting_kinds import LIMIT, PATTERN, SIZE, TEXT, TEXTS, Kind
 T = TypeVar("T")
 
 EVERY: Final = ".*"
+MILLISECONDS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+PART_OF_DURATION: Final = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)(ms|[smhdw])", re.ASCII)
+DURATION: Final = re.compile(rf"(?:{PART_OF_DURATION.pattern})+", re.ASCII)
 PASSWORD: Final = "password"
 
 
@@ -74,11 +78,21 @@ def whole_number(value: str) -> int:
     return int(value)
 
 
+def duration(value: str) -> int:
+    """Milliseconds, or a time such as 1h30m, in which there may be w, d, h, m, s and ms."""
+    if value.isascii() and value.isdigit() and len(value) < 20:
+        return int(value)
+    if not DURATION.fullmatch(value):
+        raise ValueError(f"{value!r} is not milliseconds, or a time such as 1h30m")
+    return int(sum(float(number) * MILLISECONDS[unit] for number, unit in PART_OF_DURATION.findall(value)))
+
+
 def key_of(part: str) -> str:
     """What RabbitMQ calls a limit, or a key of a policy, that has this name in rabbitmq.conf."""
     return part.replace("_", "-")
 
 
+TIME: Final = Kind("MS", duration)
 NUMBER: Final = Kind("N", whole_number)
 OF_USERS: Final[Mapping[str, Kind[Any]]] = {
     PASSWORD: TEXT,
@@ -92,16 +106,20 @@ OF_LIMITS: Final[Mapping[str, Kind[Any]]] = {
     "pattern": PATTERN,
     **{name.replace("-", "_"): LIMIT for name in OF_VHOSTS},
 }
-TEXT_KEYS: Final = ("overflow", "delayed-retry-type", "queue-master-locator")
-SIZE_KEYS: Final = ("max-length-bytes", "max-in-memory-bytes")
+KINDS_OF_KEYS: Final[Mapping[str, Kind[Any]]] = {
+    "overflow": TEXT,
+    "delayed-retry-type": TEXT,
+    "queue-master-locator": TEXT,
+    "max-length-bytes": SIZE,
+    "max-in-memory-bytes": SIZE,
+    "expires": TIME,
+    "message-ttl": TIME,
+}
 OF_POLICIES: Final[Mapping[str, Kind[Any]]] = {
     "vhost_pattern": PATTERN,
     "queue_pattern": PATTERN,
     "apply_to": one_of(*APPLY_TO),
-    **{
-        name.replace("-", "_"): TEXT if name in TEXT_KEYS else SIZE if name in SIZE_KEYS else NUMBER
-        for name in OPERATOR_RULES
-    },
+    **{name.replace("-", "_"): KINDS_OF_KEYS.get(name, NUMBER) for name in OPERATOR_RULES},
 }
 
 

@@ -108,6 +108,11 @@ class Call:
         """Whether the answer is to have no statistics: the settings say so, or the query."""
         return self.node.http.without_statistics or self.is_set("disable_stats")
 
+    @property
+    def with_queue_totals(self) -> bool:
+        """Whether an answer without statistics is to have the lengths of queues all the same."""
+        return self.node.http.queue_totals or self.is_set("enable_queue_totals")
+
     # the body
 
     async def body(self) -> bytes:

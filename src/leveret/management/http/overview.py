@@ -56,7 +56,7 @@ async def overview(call: Call) -> object:
         "release_series_support_status": "supported",
         "disable_stats": call.node.http.without_statistics,
         "is_op_policy_updating_enabled": True,
-        "enable_queue_totals": False,
+        "enable_queue_totals": call.node.http.queue_totals,
         **of_overview(call, vhosts, messages["messages_ready"], messages["messages_unacknowledged"]),
         "object_totals": totals,
         "statistics_db_event_queue": 0,

@@ -111,7 +111,7 @@ def wanted(call: Call) -> List[Queue]:
     """The kind of list that a call asks for."""
     if not call.without_statistics:
         return List({**FULL, **of_queues(call)})
-    return WITH_TOTALS if call.is_set("enable_queue_totals") else WITHOUT_STATISTICS
+    return WITH_TOTALS if call.with_queue_totals else WITHOUT_STATISTICS
 
 
 async def list_queues(call: Call) -> object:
