@@ -442,3 +442,47 @@ def test_what_is_not_done_as_it_is_asked_for(tmp_path: Path) -> None:
     assert warnings(tmp_path, "management.rates_mode = detailed") == [
         "rabbitmq.conf:2: management.rates_mode: there are no detailed rates; it has those of basic"
     ]
+
+
+# Where the HTTP API and the metrics are
+
+
+@pytest.mark.parametrize(
+    ("text", "plain", "encrypted"),
+    [
+        ("", 15672, None),
+        ("management.tcp.port = 1", 1, None),
+        ("management.ssl.port = 2", None, 2),
+        ("management.ssl.certfile = /x.pem", None, 15671),
+        ("management.tcp.ip = ::1\nmanagement.ssl.port = 2", 15672, 2),
+        ("management.tcp.port = 1\nmanagement.ssl.port = 2", 1, 2),
+        ("management.listener.port = 1\nmanagement.listener.ssl = false", 1, None),
+        ("management.listener.port = 1\nmanagement.listener.ssl = true", None, 1),
+        ("management.listener.ssl = true\nmanagement.listener.ssl_opts.certfile = /x.pem", None, 15671),
+        ("management.listener.port = 1\nmanagement.listener.ssl = true\nmanagement.tcp.port = 2", 2, 1),
+    ],
+)
+def test_http_listeners_are_where_rabbitmqs_are(
+    tmp_path: Path, text: str, plain: int | None, encrypted: int | None
+) -> None:
+    found = settings(tmp_path, text)
+    assert (found.management_port, found.management_tls_port) == (plain, encrypted)
+    assert warnings(tmp_path, text) == []
+    if "listener" not in text:
+        found = settings(tmp_path, text.replace("management", "prometheus"))
+        usual = {15672: 15692, 15671: 15691}
+        assert found.prometheus_port == (None if plain is None else usual.get(plain, plain))
+        assert found.prometheus_tls_port == (None if encrypted is None else usual.get(encrypted, encrypted))
+
+
+def test_a_listener_that_has_tls_perhaps(tmp_path: Path) -> None:
+    assert errors(tmp_path, "management.listener.ssl = perhaps") == [
+        "rabbitmq.conf:1: management.listener.ssl: 'perhaps' is not true or false"
+    ]
+
+
+def test_the_tls_of_the_http_api_may_differ_from_that_of_amqp(tmp_path: Path) -> None:
+    text = "management.ssl.versions.1 = tlsv1.2\nmanagement.ssl.depth = 1\nmanagement.ssl.ciphers.1 = AES"
+    found = settings(tmp_path, text)
+    assert (found.management_tls_versions, found.management_tls_depth) == (("tlsv1.2",), 1)
+    assert (found.management_tls_ciphers, found.tls_ciphers) == (("AES",), ())

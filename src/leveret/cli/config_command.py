@@ -18,7 +18,7 @@ from leveret.management.definitions.loading import CannotLoad, document_of, file
 from leveret.server.amqp_listeners import NOWHERE_TO_LISTEN, tls_options
 from leveret.server.configuration import Configuration, InvalidConfiguration
 from leveret.server.listener import CannotListen
-from leveret.server.management import certificates_of
+from leveret.server.management import api_certificates, metrics_certificates
 from leveret.server.setting_table import MASK
 from leveret.server.settings import SETTINGS, Settings
 from leveret.server.tls import CannotUse, Certificates
@@ -61,9 +61,13 @@ def problems_of(settings: Settings) -> Iterator[str]:
             Certificates(tls_options(settings), "AMQP")
         except CannotUse as error:
             yield f"cannot listen for TLS: {error}"
-    if settings.management_tls_port is not None:
+    for port, certificates in (
+        (settings.management_tls_port, api_certificates),
+        (settings.prometheus_tls_port, metrics_certificates),
+    ):
         try:
-            certificates_of(settings)
+            if port is not None:
+                certificates(settings)
         except CannotListen as error:
             yield str(error)
     if not (settings.bind or settings.tls_bind or settings.unix_socket):

@@ -30,7 +30,7 @@ log: Final = logging.getLogger("leveret.management")
 API: Final = "leveret.management.http.serving"
 METRICS: Final = "leveret.management.metrics.serving"
 SCHEMES: Final = {API: ("http", "https"), METRICS: ("http+prometheus", "https+prometheus")}
-PURPOSE: Final = "the HTTP API"  # of the certificates, for people
+PURPOSES: Final = {API: "the HTTP API", METRICS: "the metrics"}  # of the certificates, for people
 
 
 class HttpListeners:
@@ -109,14 +109,17 @@ async def open_http(management: HttpListeners, metrics: HttpListeners, settings:
         await management.open(management_hosts(settings), settings.management_port)
         if settings.management_tls_port is not None:
             hosts = settings.management_tls_bind or management_hosts(settings)
-            await management.open_encrypted(hosts, settings.management_tls_port, certificates_of(settings))
+            await management.open_encrypted(hosts, settings.management_tls_port, api_certificates(settings))
         await metrics.open(metrics_hosts(settings), settings.prometheus_port)
+        if settings.prometheus_tls_port is not None:
+            hosts = settings.prometheus_tls_bind or metrics_hosts(settings)
+            await metrics.open_encrypted(hosts, settings.prometheus_tls_port, metrics_certificates(settings))
     except CannotListen:
         await asyncio.gather(management.close(), metrics.close())
         raise
 
 
-def certificates_of(settings: Settings) -> Certificates:
+def api_certificates(settings: Settings) -> Certificates:
     """The TLS of the HTTP API. Raises CannotListen."""
     options = TlsOptions(
         certfile=settings.management_tls_certfile,
@@ -125,14 +128,35 @@ def certificates_of(settings: Settings) -> Certificates:
         password=settings.management_tls_password,
         verify=settings.management_tls_verify,
         fail_if_no_peer_cert=settings.management_tls_fail_if_no_peer_cert,
-        depth=settings.tls_depth,
-        versions=settings.tls_versions,
-        ciphers=settings.tls_ciphers,
+        depth=settings.tls_depth if settings.management_tls_depth is None else settings.management_tls_depth,
+        versions=settings.management_tls_versions or settings.tls_versions,
+        ciphers=settings.management_tls_ciphers or settings.tls_ciphers,
     )
+    return certificates(options, PURPOSES[API])
+
+
+def metrics_certificates(settings: Settings) -> Certificates:
+    """The TLS of the metrics. Raises CannotListen."""
+    options = TlsOptions(
+        certfile=settings.prometheus_tls_certfile,
+        keyfile=settings.prometheus_tls_keyfile,
+        cacertfile=settings.prometheus_tls_cacertfile,
+        password=settings.prometheus_tls_password,
+        verify=settings.prometheus_tls_verify,
+        fail_if_no_peer_cert=settings.prometheus_tls_fail_if_no_peer_cert,
+        depth=settings.tls_depth if settings.prometheus_tls_depth is None else settings.prometheus_tls_depth,
+        versions=settings.prometheus_tls_versions or settings.tls_versions,
+        ciphers=settings.prometheus_tls_ciphers or settings.tls_ciphers,
+    )
+    return certificates(options, PURPOSES[METRICS])
+
+
+def certificates(options: TlsOptions, purpose: str) -> Certificates:
+    """The certificates that the options name. Raises CannotListen."""
     try:
-        return Certificates(options, PURPOSE)
+        return Certificates(options, purpose)
     except CannotUse as error:
-        raise CannotListen(f"cannot listen for the HTTP API with TLS: {error}") from None
+        raise CannotListen(f"cannot listen for {purpose} with TLS: {error}") from None
 
 
 async def listen_http(hosts: Sequence[str], port: int) -> list[socket.socket]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from leveret.broker.redeclaring import QUEUE_TYPE, STRICT
+from leveret.server.rabbitmq_http import LISTENER_HAS_TLS, understand_listeners
 from leveret.server.rabbitmq_keys import is_so_anyway, why_ignored
 from leveret.server.reading import Groups, Reading, matches
 from leveret.server.setting_kinds import BOOLEAN, port_number, split_address
@@ -56,7 +57,8 @@ def read_rabbitmq(texts: Mapping[Path, str], environment: Mapping[str, str]) -> 
     for line in lines:
         setting, pattern = find(line.parts)
         if setting is None:
-            warn(line, reading)
+            if line.key != LISTENER_HAS_TLS:
+                warn(line, reading)
         elif line.key.endswith(RELATIVE) and line.key.removesuffix(RELATIVE) in absolute:
             counts = line.key.removesuffix(RELATIVE) + ABSOLUTE
             reading.warnings.append(f"{line.place}: '{line.key}' is ignored: there is {counts}, which counts")
@@ -70,6 +72,7 @@ def read_rabbitmq(texts: Mapping[Path, str], environment: Mapping[str, str]) -> 
         last = {line.key: line for line in lines}
         take_several(SETTINGS[name], list(last.values()), reading)
     groups.give_to(reading)
+    understand_listeners([(line.key, line.value, line.place) for line in lines], reading)
     return reading
 
 

@@ -47,9 +47,7 @@ REASONS: Final = (
     (("tcp_listen_options", "management.tcp.", "prometheus.tcp.", "event_exchange."), "it can't be set here"),
     (("management.listener.server.", "collect_statistics"), "it can't be set here"),
     (("ssl_options", "ssl_allow_poodle_attack"), "OpenSSL's own is in effect"),
-    (("management.ssl.", "management.listener.ssl_opts."), "what ssl_options has is in effect there too"),
-    (("management.listener.ssl",), "management.ssl.port is for TLS"),
-    (("prometheus.ssl.",), "the metrics have no TLS"),
+    (("management.ssl.", "management.listener.ssl_opts", "prometheus.ssl."), "OpenSSL's own is in effect"),
     (("management.sample_retention_policies.",), "how long history is kept is fixed"),
     (("management.http_log_dir", "http_dispatch."), "requests are not logged"),
     (

@@ -18,7 +18,14 @@ from leveret.server.settings import SETTINGS
 
 NAME: Final = "$group"  # stands for the name of a group in a key of the table
 OF_FILE: Final = "_FILE"  # ends the variable that names a file with the value, which these settings may have
-IN_FILES: Final = ("default_user", "default_pass", "default_vhost", "tls_password", "management_tls_password")
+IN_FILES: Final = (
+    "default_user",
+    "default_pass",
+    "default_vhost",
+    "tls_password",
+    "management_tls_password",
+    "prometheus_tls_password",
+)
 ALIKE: Final = 0.8  # how much of an unknown key a known one must have to be meant, perhaps
 
 

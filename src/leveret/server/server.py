@@ -87,7 +87,7 @@ async def serve(configuration: Configuration, output: LogOutput, configure_again
     await define(settings, tick)
     listeners = AmqpListeners(tick, settings)
     management, metrics = HttpListeners(API), HttpListeners(METRICS)
-    reload.also.extend([listeners.reload, management.reload])
+    reload.also.extend([listeners.reload, management.reload, metrics.reload])
     try:
         await listeners.open(handed)
         await open_http(management, metrics, settings)
@@ -95,7 +95,7 @@ async def serve(configuration: Configuration, output: LogOutput, configure_again
         raise CannotStart(str(error)) from None
     urls = listeners.urls() + management.urls() + metrics.urls()
     watch = alarm_watch(tick, settings)
-    certificate_files = listeners.certificate_files() | management.certificate_files()
+    certificate_files = listeners.certificate_files() | management.certificate_files() | metrics.certificate_files()
     control = await open_control(reload, tick, listeners, urls, certificate_files, stopping, watch)
     log.info("Leveret %s (%s) on Python %s", __version__, description(), sys.version.split()[0])
     for file in configuration.files:

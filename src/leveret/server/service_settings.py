@@ -50,28 +50,28 @@ class ServiceSettings:
         None,
         "PEM file of the authorities that certify its clients",
         key="management.tls.cacertfile",
-        rabbitmq="management.ssl.cacertfile",
+        rabbitmq="management.ssl.cacertfile management.listener.ssl_opts.cacertfile",
     )
     management_tls_certfile: Path | None = setting(
         kinds.PATH,
         None,
         "PEM file of its certificate",
         key="management.tls.certfile",
-        rabbitmq="management.ssl.certfile",
+        rabbitmq="management.ssl.certfile management.listener.ssl_opts.certfile",
     )
     management_tls_keyfile: Path | None = setting(
         kinds.PATH,
         None,
         "PEM file of its key",
         key="management.tls.keyfile",
-        rabbitmq="management.ssl.keyfile",
+        rabbitmq="management.ssl.keyfile management.listener.ssl_opts.keyfile",
     )
     management_tls_password: str | None = setting(
         kinds.TEXT,
         None,
         "the key's password",
         key="management.tls.password",
-        rabbitmq="management.ssl.password",
+        rabbitmq="management.ssl.password management.listener.ssl_opts.password",
         secret=True,
     )
     management_tls_verify: str = setting(
@@ -79,14 +79,38 @@ class ServiceSettings:
         "verify_none",
         "whether a client's certificate is verified there",
         key="management.tls.verify",
-        rabbitmq="management.ssl.verify",
+        rabbitmq="management.ssl.verify management.listener.ssl_opts.verify",
     )
     management_tls_fail_if_no_peer_cert: bool = setting(
         kinds.BOOLEAN,
         False,
         "refuse clients without a certificate there",
         key="management.tls.fail_if_no_peer_cert",
-        rabbitmq="management.ssl.fail_if_no_peer_cert",
+        rabbitmq="management.ssl.fail_if_no_peer_cert management.listener.ssl_opts.fail_if_no_peer_cert",
+    )
+    management_tls_depth: int | None = setting(
+        kinds.COUNT,
+        None,
+        "how many authorities may stand between a client's certificate and the root there",
+        key="management.tls.depth",
+        rabbitmq="management.ssl.depth management.listener.ssl_opts.depth",
+        unset="as for AMQP",
+    )
+    management_tls_versions: tuple[str, ...] = setting(
+        kinds.TLS_VERSIONS,
+        (),
+        "versions that are spoken there",
+        key="management.tls.versions",
+        rabbitmq="management.ssl.versions.$name management.listener.ssl_opts.versions.$name",
+        unset="as for AMQP",
+    )
+    management_tls_ciphers: tuple[str, ...] = setting(
+        kinds.TEXTS,
+        (),
+        "ciphers of TLS 1.2 there",
+        key="management.tls.ciphers",
+        rabbitmq="management.ssl.ciphers.$name",
+        unset="as for AMQP",
     )
     management_path_prefix: str = setting(
         kinds.TEXT,
@@ -144,6 +168,89 @@ class ServiceSettings:
         key="prometheus.port",
         flag=True,
         rabbitmq="prometheus.tcp.port",
+    )
+    prometheus_tls_bind: tuple[str, ...] = setting(
+        kinds.ADDRESSES,
+        (),
+        "addresses of the metrics with TLS",
+        key="prometheus.tls.bind",
+        unset="as without TLS",
+        rabbitmq="prometheus.ssl.ip",
+    )
+    prometheus_tls_port: int | None = setting(
+        kinds.PORT,
+        None,
+        "port of the metrics with TLS",
+        key="prometheus.tls.port",
+        unset="no TLS there",
+        rabbitmq="prometheus.ssl.port",
+    )
+    prometheus_tls_cacertfile: Path | None = setting(
+        kinds.PATH,
+        None,
+        "PEM file of the authorities that certify those who read them",
+        key="prometheus.tls.cacertfile",
+        rabbitmq="prometheus.ssl.cacertfile",
+    )
+    prometheus_tls_certfile: Path | None = setting(
+        kinds.PATH,
+        None,
+        "PEM file of their certificate",
+        key="prometheus.tls.certfile",
+        rabbitmq="prometheus.ssl.certfile",
+    )
+    prometheus_tls_keyfile: Path | None = setting(
+        kinds.PATH,
+        None,
+        "PEM file of its key",
+        key="prometheus.tls.keyfile",
+        rabbitmq="prometheus.ssl.keyfile",
+    )
+    prometheus_tls_password: str | None = setting(
+        kinds.TEXT,
+        None,
+        "the key's password",
+        key="prometheus.tls.password",
+        rabbitmq="prometheus.ssl.password",
+        secret=True,
+    )
+    prometheus_tls_verify: str = setting(
+        kinds.one_of("verify_none", "verify_peer"),
+        "verify_none",
+        "whether a client's certificate is verified there",
+        key="prometheus.tls.verify",
+        rabbitmq="prometheus.ssl.verify",
+    )
+    prometheus_tls_fail_if_no_peer_cert: bool = setting(
+        kinds.BOOLEAN,
+        False,
+        "refuse clients without a certificate there",
+        key="prometheus.tls.fail_if_no_peer_cert",
+        rabbitmq="prometheus.ssl.fail_if_no_peer_cert",
+    )
+    prometheus_tls_depth: int | None = setting(
+        kinds.COUNT,
+        None,
+        "how many authorities may stand between a client's certificate and the root there",
+        key="prometheus.tls.depth",
+        rabbitmq="prometheus.ssl.depth",
+        unset="as for AMQP",
+    )
+    prometheus_tls_versions: tuple[str, ...] = setting(
+        kinds.TLS_VERSIONS,
+        (),
+        "versions that are spoken there",
+        key="prometheus.tls.versions",
+        rabbitmq="prometheus.ssl.versions.$name",
+        unset="as for AMQP",
+    )
+    prometheus_tls_ciphers: tuple[str, ...] = setting(
+        kinds.TEXTS,
+        (),
+        "ciphers of TLS 1.2 there",
+        key="prometheus.tls.ciphers",
+        rabbitmq="prometheus.ssl.ciphers.$name",
+        unset="as for AMQP",
     )
     prometheus_path: str = setting(
         kinds.TEXT,

@@ -7,18 +7,20 @@ from urllib.parse import urlsplit
 
 from leveret.management.node import Node
 
-OF_METRICS: Final = "http/prometheus"
+METRICS: Final = "RabbitMQ Prometheus"
 PROTOCOLS: Final = {
     "amqp": "amqp",
     "amqps": "amqp/ssl",
     "http": "http",
     "https": "https",
-    "http+prometheus": OF_METRICS,
+    "http+prometheus": "http/prometheus",
+    "https+prometheus": "https/prometheus",
 }
 CONTEXTS: Final = {
     "http": "RabbitMQ Management",
     "https": "RabbitMQ Management",
-    OF_METRICS: "RabbitMQ Prometheus",
+    "http/prometheus": METRICS,
+    "https/prometheus": METRICS,
 }
 
 
@@ -47,7 +49,7 @@ def contexts(node: Node) -> list[dict[str, object]]:
             "ssl_opts": [],
             "node": node.broker.node,
             "description": CONTEXTS[str(listener["protocol"])],
-            "path": "/" if listener["protocol"] == OF_METRICS else node.http.path_prefix or "/",
+            "path": "/" if str(listener["protocol"]).endswith("/prometheus") else node.http.path_prefix or "/",
             "ip": listener["ip_address"],
             "port": str(listener["port"]),
         }
