@@ -10,7 +10,10 @@ COPY pyproject.toml setup.py README.md LICENSE ./
 COPY src ./src
 # LEVERET_COMPILE=1: an image that would run interpreted is not built at all.
 RUN python -m venv /opt/leveret \
-    && LEVERET_COMPILE=1 /opt/leveret/bin/pip install --no-cache-dir .
+    && LEVERET_COMPILE=1 /opt/leveret/bin/pip install --no-cache-dir . \
+    && for name in rabbitmqctl rabbitmq-diagnostics rabbitmq-plugins rabbitmq-queues; do \
+        ln -s leveretctl "/opt/leveret/bin/$name"; \
+    done
 
 FROM python:3.13-slim
 RUN groupadd --system --gid 10001 leveret \

@@ -41,7 +41,7 @@ crash: $(STAMPS)/built $(STAMPS)/test ## Kill a broker under load 100 times (mor
 differential: $(STAMPS)/built $(STAMPS)/test ## Compare with an installed RabbitMQ, long (more: make differential ARGUMENTS="--examples 2000")
 	$(BIN)/python -m tests.differential $(ARGUMENTS)
 
-conformance: $(STAMPS)/built $(STAMPS)/test ## Run the tests that clients ship on PyPI (a minute's worth: ARGUMENTS=--short)
+conformance: $(STAMPS)/built $(STAMPS)/test ## Run the tests that clients ship on PyPI (a selection, about a minute: ARGUMENTS=--short)
 	$(BIN)/python -m tests.conformance $(ARGUMENTS)
 
 coverage: $(STAMPS)/test ## Measure the line coverage of amqp/ and broker/, interpreted; fail under 95 %

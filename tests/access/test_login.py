@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from leveret.broker.login import FIRST_DELAY, FREE_FAILURES
+from leveret.broker.failed_logins import FIRST_DELAY, FREE_FAILURES
 from tests.access.conftest import PASSWORD, Access
 from tests.behaviour.expectations import leveret_only
 from tests.support.raw_client import (

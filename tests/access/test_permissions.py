@@ -16,8 +16,9 @@ import pika
 import pytest
 from pika import spec
 from pika.amqp_object import Method
-from pika.spec import Basic, Channel, Exchange, Queue
+from pika.spec import Basic, Channel, Exchange, Queue, Tx
 
+from leveret.amqp.methods import METHOD_IDS
 from tests.access.conftest import PASSWORD, Access, text_of_refusal
 from tests.behaviour.expectations import leveret_only
 from tests.behaviour.raw_connection import RawConnection
@@ -25,6 +26,7 @@ from tests.behaviour.raw_connection import RawConnection
 OPERATIONS = {"C": "configure", "W": "write", "R": "read"}
 EVERYTHING = "CWR"
 SUBSETS = ["".join(letters) for size in range(4) for letters in itertools.combinations(EVERYTHING, size)]
+TAGS = map(str, itertools.count())
 DLX, AE = "x-dead-letter-exchange", "alternate-exchange"
 
 
@@ -49,16 +51,26 @@ class Walk:
     needs: tuple[tuple[str, int], ...]  # a letter, and which of the names it is for
 
 
+def example(walk: Walk) -> Method:
+    """The method with names of no matter."""
+    return walk.method(*["x"] * len(walk.named))
+
+
+def without_answer(method: Callable[..., Method]) -> Callable[..., Method]:
+    """The method with its bit nowait."""
+
+    def make(*names: str) -> Method:
+        made = method(*names)
+        made.nowait = True
+        return made
+
+    return make
+
+
 QUEUE, EXCHANGE = Resource("queue"), Resource("exchange")
 NEW_QUEUE, NEW_EXCHANGE = Resource("queue", True), Resource("exchange", True)
 WALKS = [
     Walk("exchange.declare", lambda x: Exchange.Declare(exchange=x, type="topic"), (EXCHANGE,), (("C", 0),)),
-    Walk(
-        "exchange.declare nowait",
-        lambda x: Exchange.Declare(exchange=x, type="topic", nowait=True),
-        (EXCHANGE,),
-        (("C", 0),),
-    ),
     Walk("exchange.declare new", lambda x: Exchange.Declare(exchange=x, type="direct"), (NEW_EXCHANGE,), (("C", 0),)),
     Walk(
         "exchange.declare with an alternate exchange",
@@ -86,13 +98,18 @@ WALKS = [
         (("W", 0), ("R", 1)),
     ),
     Walk("queue.declare", lambda queue: Queue.Declare(queue=queue), (QUEUE,), (("C", 0),)),
-    Walk("queue.declare nowait", lambda queue: Queue.Declare(queue=queue, nowait=True), (QUEUE,), (("C", 0),)),
     Walk("queue.declare new", lambda queue: Queue.Declare(queue=queue), (NEW_QUEUE,), (("C", 0),)),
     Walk(
         "queue.declare with a dead letter exchange",
         lambda queue, letters: Queue.Declare(queue=queue, arguments={DLX: letters}),
         (Resource("queue with letters", True), EXCHANGE),
         (("C", 0), ("R", 0), ("W", 1)),
+    ),
+    Walk(
+        "queue.declare again with a dead letter exchange",
+        lambda queue: Queue.Declare(queue=queue, arguments={DLX: "exchange."}),
+        (Resource("queue dead-lettering"),),
+        (("C", 0),),
     ),
     Walk("queue.delete", lambda queue: Queue.Delete(queue=queue), (NEW_QUEUE,), (("C", 0),)),
     Walk(
@@ -109,17 +126,41 @@ WALKS = [
     ),
     Walk("queue.purge", lambda queue: Queue.Purge(queue=queue), (QUEUE,), (("R", 0),)),
     Walk("basic.get", lambda queue: Basic.Get(queue=queue), (QUEUE,), (("R", 0),)),
-    Walk("basic.consume", lambda queue: Basic.Consume(queue=queue), (QUEUE,), (("R", 0),)),
-    Walk(
-        "basic.consume nowait",
-        lambda queue: Basic.Consume(queue=queue, consumer_tag="tag", nowait=True),
-        (QUEUE,),
-        (("R", 0),),
-    ),
+    Walk("basic.consume", lambda queue: Basic.Consume(queue=queue, consumer_tag=next(TAGS)), (QUEUE,), (("R", 0),)),
     Walk("basic.publish", lambda x: Basic.Publish(exchange=x, routing_key="k"), (EXCHANGE,), (("W", 0),)),
+    Walk(
+        "basic.publish mandatory",
+        lambda x: Basic.Publish(exchange=x, routing_key="k", mandatory=True),
+        (EXCHANGE,),
+        (("W", 0),),
+    ),
     # What is not there is not told to those who might not touch it.
     Walk("exchange.delete missing", lambda x: Exchange.Delete(exchange=x), (Resource("no exchange"),), (("C", 0),)),
     Walk("queue.delete missing", lambda queue: Queue.Delete(queue=queue), (Resource("no queue"),), (("C", 0),)),
+]
+# Methods of clients that name neither, and so need no permission,
+NAMELESS = {
+    *("connection.start-ok", "connection.secure-ok", "connection.tune-ok", "connection.open"),
+    *("connection.close", "connection.close-ok", "connection.update-secret"),
+    *("channel.open", "channel.flow", "channel.flow-ok", "channel.close", "channel.close-ok"),
+    *("access.request", "confirm.select", "tx.select", "tx.commit", "tx.rollback"),
+    *("basic.qos", "basic.cancel", "basic.ack", "basic.nack", "basic.reject", "basic.recover", "basic.recover-async"),
+}
+# and those that brokers send.
+SENT_BY_BROKERS = {
+    *("connection.start", "connection.secure", "connection.tune", "connection.open-ok"),
+    *("connection.blocked", "connection.unblocked", "connection.update-secret-ok"),
+    *("channel.open-ok", "access.request-ok", "confirm.select-ok", "tx.select-ok", "tx.commit-ok", "tx.rollback-ok"),
+    *("exchange.declare-ok", "exchange.delete-ok", "exchange.bind-ok", "exchange.unbind-ok"),
+    *("queue.declare-ok", "queue.bind-ok", "queue.unbind-ok", "queue.purge-ok", "queue.delete-ok"),
+    *("basic.qos-ok", "basic.consume-ok", "basic.cancel-ok", "basic.recover-ok"),
+    *("basic.return", "basic.deliver", "basic.get-ok", "basic.get-empty"),
+}
+# Clients need not wait for the answer to most of them; what is refused is refused alike.
+WALKS += [
+    Walk(f"{walk.what} nowait", without_answer(walk.method), walk.named, walk.needs)
+    for walk in WALKS
+    if "nowait" in inspect.signature(example(walk).__init__).parameters
 ]
 REFUSED_IF_MISSING = [
     Walk("queue.purge", lambda queue: Queue.Purge(queue=queue), (Resource("no queue"),), (("R", 0),)),
@@ -164,6 +205,11 @@ class Walker:
             if isinstance(received, Basic.QosOk):
                 return None
 
+    def reopen(self) -> None:
+        """Go on with another channel, which remembers nothing."""
+        self.connection.call(Channel.Close(200, "", 0, 0))
+        self.connection.call(Channel.Open())
+
     def end(self) -> None:
         """Break off."""
         self.connection.die()
@@ -184,6 +230,7 @@ def vhost(access: Access) -> str:
         channel.exchange_declare(EXCHANGE.name(letters), "topic")
         channel.exchange_declare(f"exchange with alternate.{letters}", "topic", arguments={AE: "exchange."})
         channel.queue_declare(QUEUE.name(letters))
+        channel.queue_declare(f"queue dead-lettering.{letters}", arguments={DLX: "exchange."})
     return vhost
 
 
@@ -196,15 +243,74 @@ def walker(access: Access, vhost: str) -> Iterator[Walker]:
 
 
 def test_every_method_is_walked() -> None:
-    """Those that name a queue or an exchange, as far as clients send them."""
-    walked = {type(walk.method(*["x"] * len(walk.named))) for walk in WALKS}
-    sent_by_brokers = {Basic.Deliver, Basic.GetOk, Basic.Return, Queue.DeclareOk}
-    naming = {
-        method
-        for method in spec.methods.values()
-        if {"queue", "exchange", "source", "destination"} & set(inspect.signature(method.__init__).parameters)
-    }
-    assert walked == naming - sent_by_brokers
+    """Every one that the broker knows: whether it names a queue or an exchange is said here, not found out."""
+    walked = {example(walk).NAME.lower() for walk in WALKS}
+    assert walked.isdisjoint(NAMELESS | SENT_BY_BROKERS)
+    assert walked | NAMELESS | SENT_BY_BROKERS == set(METHOD_IDS)
+
+
+def needed_first(walk: Walk, letters: str = "") -> tuple[str, str, str, list[str]]:
+    """The operation, kind and name that are refused first when all names have these letters; and all names."""
+    letter, position = walk.needs[0]
+    names = [resource.name(letters) for resource in walk.named]
+    kind = "queue" if "queue" in walk.named[position].kind else "exchange"
+    return OPERATIONS[letter], kind, names[position], names
+
+
+@pytest.mark.parametrize("walk", WALKS, ids=lambda walk: walk.what)
+def test_the_first_permission_that_is_missing_is_told(walker: Walker, walk: Walk) -> None:
+    operation, kind, name, names = needed_first(walk)
+    walker.refused(walk.method(*names), operation, kind, name)
+
+
+def test_who_has_lost_all_permissions_may_do_nothing_on_a_connection_that_is_open(access: Access, vhost: str) -> None:
+    """And again what they may, when they have them back."""
+    user = access.user("lost", vhost)
+    walker = Walker(access, user, vhost)
+    assert walker.attempt(Basic.Publish(exchange="exchange.CWR", routing_key="k")) is None
+    walker.reopen()
+    access.ctl("clear_permissions", "-p", vhost, user)
+    for walk in WALKS:
+        operation, kind, name, names = needed_first(walk, EVERYTHING)
+        walker.refused(walk.method(*names), operation, kind, name)
+    access.permit(user, vhost)
+    for walk in WALKS:
+        if not any(resource.new for resource in walk.named):
+            assert walker.attempt(walk.method(*needed_first(walk, EVERYTHING)[3])) is None, walk.what
+    walker.end()
+
+
+def test_a_transaction_takes_nothing_that_may_not_be_published(access: Access, vhost: str, walker: Walker) -> None:
+    """The publish is refused and not the commit, and with the channel goes what was published before."""
+    channel = access.connect("guest", vhost).channel()
+    channel.queue_purge("queue.CWR")
+    channel.queue_bind("queue.CWR", "exchange.W", "in a transaction")
+    assert walker.attempt(Tx.Select()) is None
+    assert walker.attempt(Basic.Publish(exchange="exchange.W", routing_key="in a transaction")) is None
+    walker.refused(Basic.Publish(exchange="exchange.CR", routing_key="k"), "write", "exchange", "exchange.CR")
+    assert channel.queue_declare("queue.CWR", passive=True).method.message_count == 0
+    assert walker.attempt(Tx.Select()) is None
+    assert walker.attempt(Basic.Publish(exchange="exchange.W", routing_key="in a transaction")) is None
+    assert isinstance(walker.connection.call(Tx.Commit()), Tx.CommitOk)  # RabbitMQ takes nothing before that
+    assert channel.queue_declare("queue.CWR", passive=True).method.message_count == 1
+    channel.queue_unbind("queue.CWR", "exchange.W", "in a transaction")
+    walker.reopen()
+
+
+@leveret_only("RabbitMQ's channels remember for a while what they were permitted")
+def test_a_permission_that_goes_within_a_transaction_holds_for_what_was_published(access: Access, vhost: str) -> None:
+    channel = access.connect("guest", vhost).channel()
+    channel.queue_purge("queue.CWR")
+    user = access.user("transaction", vhost)
+    walker = Walker(access, user, vhost)
+    walker.attempt(Tx.Select())
+    publish = Basic.Publish(exchange="", routing_key="queue.CWR")
+    assert walker.attempt(publish) is None
+    access.permit(user, vhost, "", "", "")
+    assert isinstance(walker.connection.call(Tx.Commit()), Tx.CommitOk)  # RabbitMQ takes nothing before that
+    assert channel.queue_declare("queue.CWR", passive=True).method.message_count == 1
+    walker.refused(publish, "write", "exchange", "amq.default")
+    walker.end()
 
 
 @pytest.mark.parametrize("walk", WALKS, ids=lambda walk: walk.what)

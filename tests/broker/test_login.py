@@ -22,7 +22,8 @@ from leveret.amqp.methods import (
     ConnectionTuneOk,
 )
 from leveret.broker.broker import Broker
-from leveret.broker.login import FIRST_DELAY, FORGOTTEN_AFTER, FREE_FAILURES, LONGEST_DELAY, FailedLogins, SlowWork
+from leveret.broker.failed_logins import FIRST_DELAY, FREE_FAILURES, LONGEST_DELAY
+from leveret.broker.login import SlowWork
 from leveret.broker.passwords import BCRYPT, SHA256
 from leveret.broker.users import Users
 from tests.broker.driver import FRAME_MAX, Client, Driver, refused, start_ok
@@ -209,9 +210,9 @@ def test_who_fails_again_and_again_waits_longer_and_longer(driver: Driver, caplo
     delay = FIRST_DELAY
     for _ in range(6):
         client = begin(driver, "guest", "wrong")
-        driver.at(driver.now + delay * 0.99)
+        driver.at(driver.now + delay * 0.98)  # counted from the latest failure
         assert outcome(client) == "nothing yet"
-        driver.at(driver.now + delay * 0.02)
+        driver.at(driver.now + delay * 0.03)
         assert outcome(client) == (403, REFUSED)
         delay = min(delay * 2, LONGEST_DELAY)
     assert delay == LONGEST_DELAY
@@ -223,32 +224,9 @@ def test_who_fails_again_and_again_waits_longer_and_longer(driver: Driver, caplo
     assert outcome(begin(driver, "guest", "wrong")) == (403, REFUSED)
 
 
-def test_failures_are_forgotten_after_a_while() -> None:
-    logins = FailedLogins()
-    for _ in range(FREE_FAILURES):
-        logins.failed("user", "host", 100.0)
-    assert logins.delay("user", "host", 100.0) == FIRST_DELAY
-    assert logins.delay("user", "other", 100.0) == logins.delay("other", "host", 100.0) == 0.0
-    assert logins.delay("user", "host", 100.1 + FORGOTTEN_AFTER) == 0.0
-    for _ in range(FREE_FAILURES - 1):
-        logins.failed("user", "host", 200.0)
-    logins.failed("user", "host", 200.1 + FORGOTTEN_AFTER)
-    assert logins.delay("user", "host", 200.1 + FORGOTTEN_AFTER) == 0.0
-
-
-def test_failures_do_not_fill_the_memory() -> None:
-    logins = FailedLogins()
-    for number in range(30_000):
-        logins.failed(f"user {number}", "host", 1.0)
-    assert len(logins._failures) == 10_000
-    for _ in range(1000):
-        logins.failed("user", "host", 1.0)
-    assert logins.delay("user", "host", 1.0) == LONGEST_DELAY
-
-
 def test_closing_while_waiting_for_the_delay(driver: Driver) -> None:
-    for _ in range(FREE_FAILURES + 4):
-        driver.broker.failed_logins.failed("guest", "127.0.0.1", driver.now)
+    for _ in range(FREE_FAILURES):
+        assert outcome(begin(driver, "guest", "wrong")) == (403, REFUSED)
     client = begin(driver)
     assert outcome(client) == "nothing yet"
     client.send(ConnectionClose(200, "", 0, 0), 0)
@@ -259,6 +237,17 @@ def test_closing_while_waiting_for_the_delay(driver: Driver) -> None:
     assert client.is_closed()
 
 
+def test_who_was_not_looked_at_is_hung_up_on(driver: Driver) -> None:
+    """And not told that the password is wrong, since it may be right: clients try again after that."""
+    clients = [begin(driver, "guest", "wrong") for _ in range(FREE_FAILURES + 20)]
+    for _ in range(100):
+        driver.at(driver.now + 0.1)
+    outcomes = [outcome(client) for client in clients]
+    assert outcomes[:FREE_FAILURES] == [(403, REFUSED)] * FREE_FAILURES
+    assert outcomes[-1] == "hung up" and set(outcomes) == {"hung up", (403, REFUSED)}
+    assert not any(client.connection in driver.broker.connections for client in clients[FREE_FAILURES:][-10:])
+
+
 def test_users_begin_with_what_the_defaults_say() -> None:
     broker = Broker("1", "n", lambda: 0.0, bytes)
     assert isinstance(broker.users, Users)
@@ -266,16 +255,6 @@ def test_users_begin_with_what_the_defaults_say() -> None:
     assert broker.users.user("guest").tags == ["administrator"]
     assert broker.users.check_password("guest", b"guest") is broker.users.user("guest")
     assert broker.users.check_password("guest", b"Guest") is None
-
-
-def test_what_is_remembered_of_strangers_has_an_end() -> None:
-    failed = FailedLogins()
-    for _ in range(FREE_FAILURES):
-        failed.failed("x" * 60_000, "a", 0.0)
-    assert failed.delay("x" * 60_000, "a", 0.0) == FIRST_DELAY
-    assert failed.delay("x" * 50_000, "a", 0.0) == FIRST_DELAY  # of a name that is too long the beginning counts
-    failed.succeeded("x" * 60_000, "a")
-    assert failed.delay("x" * 60_000, "a", 0.0) == 0.0
 
 
 def test_a_name_that_nobody_has_costs_as_much_as_one_that_somebody_has(driver: Driver) -> None:

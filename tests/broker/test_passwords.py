@@ -123,3 +123,18 @@ def test_names_of_algorithms(name: str, algorithm: str) -> None:
 def test_an_unknown_algorithm() -> None:
     with pytest.raises(InvalidHash, match="unknown hashing algorithm 'rot13'"):
         algorithm_named("rot13")
+
+
+@pytest.mark.parametrize("cost", ["16", "31", "99"])
+def test_a_bcrypt_hash_that_takes_too_long_is_refused(cost: str) -> None:
+    """Strangers are compared with the hashes of others, too: one of cost 31 would keep a thread for a week."""
+    with pytest.raises(InvalidHash, match="takes too long"):
+        check_hash(BY_BCRYPT.replace("$04$", f"${cost}$"), BCRYPT)
+
+
+@pytest.mark.parametrize(
+    "known", ["$2", "$2b$04$", "$2b$4$" + "x" * 53, BY_BCRYPT[:-1], BY_BCRYPT + "x", BY_BCRYPT + "\n"]
+)
+def test_what_only_looks_like_bcrypt_is_refused(known: str) -> None:
+    with pytest.raises(InvalidHash, match="not a bcrypt hash"):
+        check_hash(known, BCRYPT)

@@ -293,7 +293,57 @@ def test_a_file_with_tls_alone() -> None:
     assert (found.tls_verify, found.tls_fail_if_no_peer_cert, found.tls_depth) == ("verify_peer", True, 2)
     assert found.tls_ciphers == ("ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-RSA-AES256-GCM-SHA384")
     assert (found.tls_cert_login_from, found.auth_mechanisms) == ("common_name", ("EXTERNAL", "PLAIN"))
-    assert (found.management_tls_port, found.proxy_protocol) == (15671, True)
+    assert (found.management_port, found.management_tls_port, found.proxy_protocol) == (None, 15671, True)
+    assert (found.prometheus_port, found.prometheus_tls_port) == (15692, None)
+
+
+@pytest.mark.parametrize(
+    ("lines", "ports"),
+    [
+        ("", (15672, None)),
+        ("{}.tcp.port = 1", (1, None)),
+        ("{}.ssl.port = 2", (None, 2)),
+        ("{}.ssl.certfile = /x.pem", (None, 15671)),
+        ("{}.ssl.port = 2\n{}.tcp.port = 1", (1, 2)),
+        ("{}.ssl.port = 2\n{}.tcp.ip = 127.0.0.1", (15672, 2)),
+    ],
+)
+def test_who_configures_tls_alone_for_http_gets_tls_alone(
+    tmp_path: Path, lines: str, ports: tuple[int | None, int | None]
+) -> None:
+    """Plain HTTP is there if it is configured, too, or if nothing is. RabbitMQ's rule for either of the two."""
+    found = settings(tmp_path, lines.replace("{}", "management"))
+    assert (found.management_port, found.management_tls_port) == ports
+    metrics = {15672: 15692, 15671: 15691}
+    found = settings(tmp_path, lines.replace("{}", "prometheus"))
+    plain, encrypted = ports
+    assert (found.prometheus_port, found.prometheus_tls_port) == (
+        plain and metrics.get(plain, plain),
+        encrypted and metrics.get(encrypted, encrypted),
+    )
+
+
+def test_the_older_form_of_https(tmp_path: Path) -> None:
+    """With that nobody may be served plainly at the port that is to have TLS."""
+    lines = [
+        "management.listener.port = 2",
+        "management.listener.ip = 127.0.0.1",
+        "management.listener.ssl = true",
+        "management.listener.ssl_opts.certfile = /x.pem",
+        "management.listener.ssl_opts.keyfile = /x.key",
+    ]
+    found = settings(tmp_path, "\n".join(lines))
+    assert (found.management_port, found.management_tls_port, found.management_tls_bind) == (None, 2, ("127.0.0.1",))
+    assert (found.management_tls_certfile, found.management_tls_keyfile) == (Path("/x.pem"), Path("/x.key"))
+    found = settings(tmp_path, "\n".join(lines).replace("true", "false"))
+    assert (found.management_port, found.management_tls_port) == (2, None)
+
+
+def test_tls_for_amqp_leaves_the_plain_listener(tmp_path: Path) -> None:
+    found = settings(tmp_path, "listeners.ssl.default = 5671")
+    assert (found.bind, found.port, found.tls_bind, found.tls_port) == (("127.0.0.1",), 5672, ("*",), 5671)
+    found = settings(tmp_path, "listeners.tcp = none\nlisteners.ssl.default = 5671")
+    assert (found.bind, found.tls_bind, found.tls_port) == ((), ("*",), 5671)
 
 
 @pytest.mark.parametrize("name", ["kubernetes", "kubernetes/rabbitmq.conf"])
@@ -473,12 +523,6 @@ def test_http_listeners_are_where_rabbitmqs_are(
         usual = {15672: 15692, 15671: 15691}
         assert found.prometheus_port == (None if plain is None else usual.get(plain, plain))
         assert found.prometheus_tls_port == (None if encrypted is None else usual.get(encrypted, encrypted))
-
-
-def test_a_listener_that_has_tls_perhaps(tmp_path: Path) -> None:
-    assert errors(tmp_path, "management.listener.ssl = perhaps") == [
-        "rabbitmq.conf:1: management.listener.ssl: 'perhaps' is not true or false"
-    ]
 
 
 def test_the_tls_of_the_http_api_may_differ_from_that_of_amqp(tmp_path: Path) -> None:

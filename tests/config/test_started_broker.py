@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 
 from tests.ctl.conftest import leveretctl_here
 from tests.support.broker_process import BrokerProcess
+from tests.support.certificates import Authority
 from tests.support.raw_client import CONNECTION_TUNE, RawClient, publish, start_ok
 
 DEADLINE = 8.0  # seconds
@@ -237,6 +239,19 @@ def test_all_addresses(tmp_path: Path) -> None:
             with socket.create_connection((address, broker.http_port), timeout=DEADLINE):
                 pass  # the HTTP API is where AMQP is
         assert broker.log_path.read_text() == ""
+
+
+def test_tls_alone(tmp_path: Path) -> None:
+    """`listeners.tcp = none` leaves TLS for AMQP, and HTTP is where that is."""
+    server = Authority(tmp_path).issue("server")
+    path = tmp_path / "rabbitmq.conf"
+    lines = ["listeners.tcp = none", "listeners.ssl.1 = 127.0.0.1:5671"]
+    lines += [f"ssl_options.{key} = {getattr(server, key)}" for key in ("certfile", "keyfile")]
+    path.write_text("\n".join(lines))
+    broker = BrokerProcess(tmp_path, "--config", str(path), "--tls-port", "0")
+    with broker:
+        listening = re.findall(r"listening on (\S+)://127\.0\.0\.1:\d+", broker.log_path.read_text())
+        assert listening == ["amqps", "http", "http+prometheus"]
 
 
 def test_definitions_that_the_file_names(tmp_path: Path) -> None:

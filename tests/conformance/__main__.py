@@ -1,5 +1,6 @@
 """`python -m tests.conformance`: run the suites, tell what failed, and leave with status 1 if anything did.
 
+Most of what the suites do is wait, so a few of them run at a time, each with brokers of its own, the longest first.
 With --rabbitmq the same tests go to the RabbitMQ of the machine's package, started anew, to see what passes there.
 """
 
@@ -14,6 +15,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,6 +29,7 @@ from tests.support.rabbitmq import CannotStart
 SUITE_TIMEOUT = 3600.0  # seconds, after which a suite is stuck
 TEST_TIMEOUT = 150  # seconds; the longest test has two minutes by itself
 NEEDS_DEFAULT_PORTS = {"amqpstorm"}
+AT_A_TIME = 3
 
 
 @dataclass
@@ -107,13 +111,33 @@ def run(suite: Suite, packages: Packages, folder: Path, given: argparse.Namespac
     return result
 
 
+def tell(result: Result) -> None:
+    """Print what became of a suite, and what of its tests failed."""
+    print(result.line(), flush=True)
+    for text in [*result.trouble, *(f"{result.outcomes[name]} {name}" for name in result.failed)]:
+        print(f"  {text}", flush=True)
+
+
+def run_all(chosen: Sequence[Suite], packages: Packages, folder: Path, given: argparse.Namespace) -> list[Result]:
+    """Run the suites, and tell of each when it is done; one at a time where they would share a terminal or a broker."""
+    for suite in chosen:
+        (folder / suite.name).mkdir()
+    results = []
+    with ThreadPoolExecutor(1 if given.verbose or given.rabbitmq else AT_A_TIME) as threads:
+        running = [threads.submit(run, suite, packages, folder / suite.name, given) for suite in chosen]
+        for done in as_completed(running):
+            results.append(done.result())
+            tell(results[-1])
+    return results
+
+
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m tests.conformance", description="Run the tests that clients ship on PyPI against Leveret."
     )
     names = [suite.name for suite in SUITES]
     parser.add_argument("suites", nargs="*", metavar="SUITE", help=f"which to run: {', '.join(names)} (default: all)")
-    parser.add_argument("--short", action="store_true", help="what fits into a minute")
+    parser.add_argument("--short", action="store_true", help="a selection of each suite, about a minute")
     parser.add_argument("--only", metavar="EXPRESSION", help="tests to run, as pytest's -k")
     parser.add_argument("--rabbitmq", action="store_true", help="run against the RabbitMQ that is installed")
     parser.add_argument("--verbose", action="store_true", help="show what pytest says")
@@ -127,8 +151,6 @@ def arguments() -> argparse.Namespace:
 def main() -> int:
     given = arguments()
     chosen = [suite for suite in SUITES if not given.suites or suite.name in given.suites]
-    if given.short:
-        chosen = [suite for suite in chosen if suite.short]
     packages = Packages(given.cache)
     try:
         packages.fetch(chosen)
@@ -137,14 +159,7 @@ def main() -> int:
         return 1
     folder = Path(tempfile.mkdtemp(prefix="leveret-conformance-"))
     folder.chmod(0o755)  # RabbitMQ runs as another user
-    results = []
-    for suite in chosen:
-        (folder / suite.name).mkdir()
-        result = run(suite, packages, folder / suite.name, given)
-        results.append(result)
-        print(result.line(), flush=True)
-        for text in [*result.trouble, *(f"{result.outcomes[name]} {name}" for name in result.failed)]:
-            print(f"  {text}", flush=True)
+    results = run_all(chosen, packages, folder, given)
     passed = sum(1 for result in results for outcome in result.outcomes.values() if outcome == "passed")
     failed = sum(len(result.failed) + len(result.trouble) for result in results)
     print(f"{passed} passed, {failed} failed")

@@ -73,13 +73,25 @@ class Suite:
                 }
 
 
-SUITES = (
-    Suite("amqp", "amqp-5.4.2.tar.gz", ("t",), ("t/integration",)),
+SUITES = (  # the longest first
     Suite(
-        "amqpstorm",
-        "amqpstorm-3.1.4-py3-none-any.whl",
-        ("amqpstorm/tests",),
-        tuple(f"amqpstorm/tests/functional/{name}" for name in ("management", "test_queue.py", "test_web_based.py")),
+        "aio-pika",
+        "aio_pika-10.2.1.tar.gz",
+        ("tests",),
+        tuple(
+            f"tests/test_{name}.py"
+            for name in (
+                "connect",
+                "consumer_publish_errors",
+                "json_rpc",
+                "master",
+                "message",
+                "nowait",
+                "queue_iterator_close",
+                "rpc",
+            )
+        ),
+        plugins=("aiomisc_pytest",),
     ),
     Suite(
         "aiormq",
@@ -89,15 +101,21 @@ SUITES = (
         added=(("conftest.py", "aiormq_conftest.py"),),
         plugins=("aiomisc_pytest",),
     ),
-    Suite("kombu", "kombu-5.7.0.tar.gz", ("t/integration/test_py_amqp.py",), ()),
+    Suite(
+        "amqpstorm",
+        "amqpstorm-3.1.4-py3-none-any.whl",
+        ("amqpstorm/tests",),
+        tuple(f"amqpstorm/tests/functional/{name}" for name in ("management", "test_queue.py", "test_web_based.py")),
+    ),
     Suite(
         "dramatiq",
         "dramatiq-2.2.1.tar.gz",
         ("tests/test_rabbitmq.py", "tests/test_broker.py"),
-        (),
+        ("tests/test_rabbitmq.py", "tests/test_broker.py"),
         added=(("tests/conftest.py", "dramatiq_conftest.py"), ("tests/common.py", "dramatiq_common.py")),
     ),
-    Suite("aio-pika", "aio_pika-10.2.1.tar.gz", ("tests",), (), plugins=("aiomisc_pytest",)),
+    Suite("kombu", "kombu-5.7.0.tar.gz", ("t/integration/test_py_amqp.py",), ("t/integration/test_py_amqp.py",)),
+    Suite("amqp", "amqp-5.4.2.tar.gz", ("t",), ("t",)),
 )
 
 

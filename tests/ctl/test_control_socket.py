@@ -116,6 +116,8 @@ def test_another_user_is_kept_out() -> None:
         (b"\xff\xfe\n", "a request is one line of JSON"),
         (b"[" * 60000 + b"\n", "a request is one line of JSON"),
         (b"1" * 60000 + b"\n", "a request is one line of JSON"),
+        (b'{"command": "add_vhost", "vhost": "\\ud800"}\n', "a request is one line of JSON"),
+        (b'{"command": "add_user", "user": "x", "password": "\\ud800"}\n', "a request is one line of JSON"),
         (b"[]\n", "a request is a JSON object"),
         (b"{}\n", "a request needs a command"),
         (b'{"command": 1}\n', "a request needs a command"),

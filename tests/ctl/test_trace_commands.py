@@ -10,6 +10,7 @@ import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
 from tests.ctl.conftest import Ctl
+from tests.http.client import Api
 from tests.support.broker_process import BrokerProcess
 
 
@@ -43,6 +44,26 @@ def test_switching(ctl_here: Ctl, channel: BlockingChannel) -> None:
             break
     assert found == [b"trace_off", b"last"]
     printed(ctl_here, "trace_off")
+
+
+def test_whether_a_virtual_host_is_traced_is_listed(ctl_here: Ctl, leveret: BrokerProcess) -> None:
+    """The same here, by --url, and in the HTTP API, of each virtual host by itself."""
+    elsewhere = ("--url", f"http://guest:guest@127.0.0.1:{leveret.http_port}")
+
+    def listed(*where: str) -> dict[str, bool]:
+        text = "".join(printed(ctl_here, *where, "-q", "--formatter", "json", "list_vhosts", "name", "tracing"))
+        return {row["name"]: row["tracing"] for row in json.loads(text)}
+
+    printed(ctl_here, "add_vhost", "traced")
+    try:
+        for command, on in (("trace_on", True), ("trace_off", False)):
+            printed(ctl_here, command, "-p", "traced")
+            assert listed() == listed(*elsewhere) == {"/": False, "traced": on}
+            api = Api(leveret.http_port)
+            assert {vhost["name"]: vhost["tracing"] for vhost in api.get("/api/vhosts")} == {"/": False, "traced": on}
+            api.close()
+    finally:
+        printed(ctl_here, "delete_vhost", "traced")
 
 
 def test_what_is_printed(ctl_here: Ctl) -> None:

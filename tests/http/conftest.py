@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.http.client import Api
+from tests.http.oracle import oracle_broker
 from tests.support.broker_process import BrokerProcess
 
 
@@ -22,3 +23,10 @@ def api(leveret: BrokerProcess) -> Iterator[Api]:
     api = Api(leveret.http_port)
     yield api
     api.close()
+
+
+@pytest.fixture(scope="session")
+def oracle() -> Iterator[tuple[int, Api]]:
+    """The AMQP port and the API of an installed RabbitMQ; who uses it leaves nothing there."""
+    with oracle_broker() as started:
+        yield started

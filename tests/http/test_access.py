@@ -1,14 +1,24 @@
-"""Every resource and method for every tag, with permissions in the virtual host and without."""
+"""Every resource and method for every tag, with permissions in the virtual host and without.
+
+The table has to name each endpoint of the program's route table, so that a new one without a row fails.
+"""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
-from tests.http.client import Api
+from leveret.broker.failed_logins import FIRST_DELAY, FREE_FAILURES
+from tests.http.client import Api, part
+from tests.http.live import live_client
+from tests.http.routes import ENDPOINTS, endpoint_of
 from tests.support.broker_process import BrokerProcess
+from tests.support.raw_client import CONNECTION_TUNE, RawClient, plain, start_ok
 
 TAGS = ("", "management", "policymaker", "monitoring", "administrator")
 EVERYTHING = {"configure": ".*", "write": ".*", "read": ".*"}
@@ -21,10 +31,20 @@ ALL, MONITOR, ADMIN = (
     {"monitoring", "administrator"},
     {"administrator"},
 )
+ANYBODY = {"", *ALL}
 POLICY = {"policymaker", "administrator"}
 GET_MESSAGES = {"count": 1, "ackmode": "ack_requeue_true", "encoding": "auto"}
 MESSAGE = {"routing_key": "", "properties": {}, "payload": "", "payload_encoding": "string"}
 TOPIC = {"exchange": "x", "write": "", "read": ""}
+
+WITHOUT_LEADERS = "quorum-queues-without-elected-leaders"
+OF_LEADERS = ("all-vhosts", "all-vhosts/pattern/q", "vhost/%2F", "vhost/%2F/pattern/q")
+FOR_PROBES = (
+    "is-in-service",
+    "ready-to-serve-clients",
+    "below-node-connection-limit",
+    "reached-target-cluster-size",
+)
 
 Row = tuple[str, str, Any, set[str], set[str], int]
 
@@ -62,6 +82,7 @@ ROWS: list[Row] = [
     ("GET", "/topic-permissions/%2F/subject", None, ADMIN, ADMIN, 200),
     ("GET", "/topic-permissions/%2F/subject/x", None, ADMIN, ADMIN, 200),
     ("PUT", "/topic-permissions/%2F/subject", TOPIC, ADMIN, ADMIN, 204),
+    ("PUT", "/topic-permissions/%2F/subject/x", TOPIC, ADMIN, ADMIN, 204),
     ("DELETE", "/topic-permissions/%2F/none", None, ADMIN, ADMIN, 404),
     ("DELETE", "/topic-permissions/%2F/none/x", None, ADMIN, ADMIN, 404),
     ("GET", "/queues", None, ALL, ALL, 200),
@@ -89,13 +110,22 @@ ROWS: list[Row] = [
     ("GET", "/bindings/%2F/e/subject/q/subject/k", None, ADMIN, ALL, 200),
     ("DELETE", "/bindings/%2F/e/subject/q/subject/none", None, ADMIN, ALL, 404),
     ("GET", "/connections", None, ALL, ALL, 200),
+    ("GET", "/connections/CONNECTION", None, MONITOR, MONITOR, 200),
+    ("GET", "/connections/CONNECTION/channels", None, MONITOR, MONITOR, 200),
+    ("GET", "/connections/none", None, ALL, ALL, 404),
+    ("GET", "/connections/none/channels", None, ALL, ALL, 404),
+    ("DELETE", "/connections/none", None, ALL, ALL, 404),
     ("GET", "/connections/username/guest", None, MONITOR, MONITOR, 200),
     ("DELETE", "/connections/username/none", None, ADMIN, ADMIN, 204),
     ("GET", "/channels", None, ALL, ALL, 200),
+    ("GET", "/channels/CONNECTION%20(1)", None, MONITOR, MONITOR, 200),
+    ("GET", "/channels/none", None, ALL, ALL, 404),
     ("GET", "/consumers", None, ALL, ALL, 200),
     ("GET", "/consumers/%2F", None, ALL, ALL, 200),
     ("GET", "/definitions", None, ADMIN, ADMIN, 200),
     ("POST", "/definitions", {}, ADMIN, ADMIN, 204),
+    ("GET", "/all-configuration", None, ADMIN, ADMIN, 200),
+    ("POST", "/all-configuration", {}, ADMIN, ADMIN, 204),
     ("GET", "/definitions/%2F", None, ADMIN, ADMIN, 200),
     ("POST", "/definitions/%2F", {}, ADMIN, ADMIN, 204),
     ("GET", "/policies", None, ALL, ALL, 200),
@@ -128,24 +158,42 @@ ROWS: list[Row] = [
     ("DELETE", "/user-limits/guest/max-channels", None, ADMIN, ADMIN, 204),
     ("GET", "/health/checks/alarms", None, ALL, ALL, 200),
     ("GET", "/health/checks/local-alarms", None, ALL, ALL, 200),
+    ("GET", "/health/checks/virtual-hosts", None, ALL, ALL, 200),
+    ("GET", "/health/checks/port-listener/1", None, ALL, ALL, 503),
+    ("GET", "/health/checks/protocol-listener/amqp", None, ALL, ALL, 200),
+    ("GET", "/health/checks/certificate-expiration/1/months", None, ALL, ALL, 200),
+    ("GET", "/health/checks/node-is-mirror-sync-critical", None, ALL, ALL, 200),
+    ("GET", "/health/checks/node-is-quorum-critical", None, ALL, ALL, 200),
+    ("GET", "/health/checks/metadata-store/initialized", None, ALL, ALL, 200),
+    ("GET", "/health/checks/metadata-store/initialized/with-data", None, ALL, ALL, 200),
+    *(("GET", f"/health/checks/{WITHOUT_LEADERS}/{path}", None, ALL, ALL, 200) for path in OF_LEADERS),
+    *(("GET", f"/health/checks/{path}", None, ANYBODY, ANYBODY, 200) for path in FOR_PROBES),
+    ("GET", "/version", None, ANYBODY, ANYBODY, 200),
     ("GET", "/aliveness-test/%2F", None, set(), ALL, 200),
     ("GET", "/healthchecks/node", None, ALL, ALL, 200),
+    ("GET", "/healthchecks/node/NODE", None, ALL, ALL, 200),
     ("GET", "/extensions", None, ALL, ALL, 200),
     ("GET", "/feature-flags", None, ADMIN, ADMIN, 200),
     ("PUT", "/feature-flags/quorum_queue/enable", {}, ADMIN, ADMIN, 204),
     ("GET", "/cluster-name", None, ALL, ALL, 200),
     ("PUT", "/cluster-name", {}, ADMIN, ADMIN, 400),
     ("DELETE", "/reset", None, ADMIN, ADMIN, 204),
+    ("DELETE", "/reset/NODE", None, ADMIN, ADMIN, 204),
     ("GET", "/auth/attempts/NODE", None, MONITOR, MONITOR, 200),
+    ("DELETE", "/auth/attempts/NODE", None, MONITOR, MONITOR, 204),
+    ("GET", "/auth/attempts/NODE/source", None, MONITOR, MONITOR, 200),
+    ("DELETE", "/auth/attempts/NODE/source", None, MONITOR, MONITOR, 204),
     ("GET", "/deprecated-features", None, ALL, ALL, 200),
+    ("GET", "/deprecated-features/used", None, ALL, ALL, 200),
     ("GET", "/config/effective", None, ADMIN, ADMIN, 200),
     ("GET", "/auth/hash_password/x", None, ADMIN, ADMIN, 200),
+    ("POST", "/auth/hash_password", {"password": "x"}, ADMIN, ADMIN, 200),
 ]
 
 
-@pytest.fixture(scope="module")
-def users(api: Api, leveret: BrokerProcess) -> Iterator[dict[tuple[str, bool], Api]]:
-    """The API as seen by a user of each tag, without permissions and with all of them."""
+@contextmanager
+def people(api: Api, api_of: type[Api] = Api) -> Iterator[dict[tuple[str, bool], Api]]:
+    """The API as seen by a user of each tag, without permissions and with all of them, and what they look at."""
     apis: dict[tuple[str, bool], Api] = {}
     for tag in TAGS:
         for permitted in (False, True):
@@ -153,15 +201,25 @@ def users(api: Api, leveret: BrokerProcess) -> Iterator[dict[tuple[str, bool], A
             assert api.put(f"/api/users/{name}", {"password": "p", "tags": tag}).status == 201
             if permitted:
                 assert api.put(f"/api/permissions/%2F/{name}", EVERYTHING).status == 201
-            apis[tag, permitted] = Api(leveret.http_port, name, "p")
-    assert api.put("/api/users/subject", {"tags": ""}).status == 201
+            apis[tag, permitted] = api_of(api.port, name, "p")
+    assert api.put("/api/users/subject", {"password": "p", "tags": ""}).status == 201
     assert api.put("/api/topic-permissions/%2F/subject", TOPIC).status == 201
     assert api.put("/api/queues/%2F/subject", {"durable": True}).status == 201
     assert api.put("/api/exchanges/%2F/subject", {"durable": True}).status == 201
     assert api.post("/api/bindings/%2F/e/subject/q/subject", {"routing_key": "k"}).status == 201
     yield apis
     for each in apis.values():
+        assert api.delete(f"/api/users/{each.user}").status == 204
         each.close()
+    assert api.delete("/api/users/subject").status == 204
+    assert api.delete("/api/queues/%2F/subject").status == 204
+    assert api.delete("/api/exchanges/%2F/subject").status == 204
+
+
+@pytest.fixture(scope="module")
+def users(api: Api) -> Iterator[dict[tuple[str, bool], Api]]:
+    with people(api) as users:
+        yield users
 
 
 @pytest.fixture(scope="module")
@@ -170,15 +228,46 @@ def node(api: Api) -> str:
     return name
 
 
+@pytest.fixture(scope="module")
+def connection(api: Api, leveret: BrokerProcess) -> Iterator[str]:
+    """The name of a connection of somebody else, as a part of a path; it has the channel 1."""
+    with live_client(leveret.port):
+        (row,) = api.get("/api/connections")
+        yield part(row["name"])
+
+
+def test_every_endpoint_has_a_row() -> None:
+    asked_for = {endpoint_of(method, path) for method, path, *_ in ROWS}
+    assert asked_for == set(ENDPOINTS)
+
+
 @pytest.mark.parametrize("row", ROWS, ids=[f"{row[0]} {row[1]}" for row in ROWS])
-def test_who_may(row: Row, users: dict[tuple[str, bool], Api], node: str) -> None:
+def test_who_may(row: Row, users: dict[tuple[str, bool], Api], node: str, connection: str) -> None:
     method, path, body, by_tag, by_permission, granted = row
+    path = "/api" + path.replace("NODE", node).replace("CONNECTION", connection)
     for (tag, permitted), api in users.items():
-        reply = api.call(method, f"/api{path.replace('NODE', node)}", body)
+        reply = api.call(method, path, body)
         may = tag in (by_permission if permitted else by_tag)
         assert reply.status == (granted if may else REFUSED), (tag, permitted, reply)
         if not may:
             assert reply.json["error"] == "not_authorised" and "www-authenticate" not in reply.headers
+
+
+def test_who_may_hang_up_on_others(api: Api, leveret: BrokerProcess, users: dict[tuple[str, bool], Api]) -> None:
+    before = {each["name"] for each in api.get("/api/connections")}
+    for (tag, _), user in users.items():
+        with RawClient(leveret.port) as client:
+            client.log_in()
+            (name,) = {each["name"] for each in api.get("/api/connections")} - before
+            before.add(name)
+            reply = user.delete(f"/api/connections/{part(name)}")
+            if tag in ADMIN:
+                assert reply.status == 204
+                client.expect_connection_close(320, "Closed via management plugin")
+            else:
+                reason = "User not authorised to access object" if tag else "Not management user"
+                assert reply.error == (REFUSED, "not_authorised", reason)
+                client.log_out()
 
 
 # what is shown and done with fewer permissions
@@ -250,3 +339,24 @@ def test_changes_need_permissions_too(api: Api, leveret: BrokerProcess) -> None:
     assert api.delete("/api/queues/%2F/guarded").status == 204
     assert api.delete("/api/exchanges/%2F/guarded").status == 204
     assert api.call("GET", "/api/queues/%2F/guarded-new").status == 404
+
+
+def test_failures_by_http_slow_down_amqp_too(api: Api, leveret: BrokerProcess) -> None:
+    """Requests that are made side by side are looked at one after the other."""
+    api.put("/api/users/guessed", {"password": "right", "tags": "management"})
+    wrong = [Api(leveret.http_port, "guessed", f"wrong{number}") for number in range(FREE_FAILURES + 1)]
+    with ThreadPoolExecutor(len(wrong)) as threads:
+        begun = time.monotonic()
+        replies = list(threads.map(lambda each: each.call("GET", "/api/whoami").status, wrong))
+    assert replies == [401] * len(wrong)
+    assert time.monotonic() - begun >= FIRST_DELAY * 0.99
+    with RawClient(leveret.port) as client:
+        client.greet()
+        client.send(start_ok(response=plain("guessed", "right")))
+        client.expect(CONNECTION_TUNE)
+    assert time.monotonic() - begun >= 3 * FIRST_DELAY * 0.99
+    right = Api(leveret.http_port, "guessed", "right")
+    assert right.get("/api/whoami")["name"] == "guessed"
+    for each in (*wrong, right):
+        each.close()
+    api.delete("/api/users/guessed")

@@ -126,7 +126,7 @@ def test_a_download(api: Api) -> None:
     ("path", "body", "error"),
     [
         ("", "nonsense", (400, "bad_request", "failed_to_parse_json")),
-        ("", "[]", (400, "bad_request", "definitions are a JSON object")),
+        ("", "[]", (400, "bad_request", "failed_to_parse_json")),
         (
             "",
             '{"queues": [{"name": "q", "vhost": "nowhere"}]}',

@@ -92,7 +92,8 @@ def test_an_alarm_is_told(tmp_path: Path) -> None:
                     "alarms": [{"node": node, "resource": "disk"}],
                 },
             )
-        assert api.call("GET", "/api/healthchecks/node").status == 503
+        for path in ("/api/healthchecks/node", f"/api/healthchecks/node/{node}"):
+            assert api.call("GET", path).status == 503
         api.close()
 
 
@@ -127,6 +128,27 @@ def test_the_test_of_aliveness(api: Api) -> None:
     weak.close()
     api.delete("/api/users/weak")
     api.delete("/api/queues/%2F/aliveness-test")
+
+
+def test_the_test_of_aliveness_fails_if_nothing_comes_back(api: Api) -> None:
+    nothing = {"pattern": "^aliveness-test$", "definition": {"max-length": 0}}
+    assert api.put("/api/policies/%2F/nothing", nothing).status == 201
+    reply = api.call("GET", "/api/aliveness-test/%2F")
+    assert (reply.status, reply.json) == (503, {"status": "failed", "reason": "no message was received"})
+    assert api.delete("/api/policies/%2F/nothing").status == 204
+    assert api.get("/api/aliveness-test/%2F") == OK
+    assert api.delete("/api/queues/%2F/aliveness-test").status == 204
+
+
+def test_a_node_without_virtual_hosts_has_no_data(tmp_path: Path) -> None:
+    with BrokerProcess(tmp_path) as process:
+        api = Api(process.http_port)
+        assert api.delete("/api/vhosts/%2F").status == 204
+        reply = api.call("GET", "/api/health/checks/metadata-store/initialized/with-data")
+        reason = "Metadata store has not yet been initialized: has no users and/or virtual hosts"
+        assert (reply.status, reply.json) == (503, {"status": "failed", "reason": reason})
+        assert api.get("/api/health/checks/metadata-store/initialized") == OK
+        api.close()
 
 
 def test_features(api: Api) -> None:

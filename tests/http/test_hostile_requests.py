@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import signal
-import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -131,18 +131,13 @@ def test_a_search_that_takes_forever_for_many_names_stops_nobody(api: Api, lever
     api.put("/api/vhosts/searched")
     queues = [{"name": f"{'a' * 200}{number}!", "durable": False} for number in range(300)]
     assert api.post("/api/definitions/searched", {"queues": queues}).status == 204
-    replies = []
-    other = Api(leveret.http_port)
     query: dict[str, Any] = {"page": 1, "name": "^(a|a)*$", "use_regex": "true"}
-    thread = threading.Thread(target=lambda: replies.append(other.call("GET", "/api/queues/searched", **query)))
-    thread.start()
-    answered = 0
-    while thread.is_alive():
-        api.get("/api/whoami")
-        answered += 1
-    thread.join()
-    assert replies[0].error == (400, "bad_request", "Pagination parameters are invalid")
-    assert answered > 3
+    begun = time.monotonic()
+    reply = api.call("GET", "/api/queues/searched", **query)
+    assert reply.error == (400, "bad_request", "Pagination parameters are invalid")
+    assert time.monotonic() - begun < 2, "it is not tried for every name"
+    leveret_log = leveret.log_path.read_text()
+    assert "the regular expression '(?i)^(a|a)*$' takes too long, and then matches nothing" in leveret_log
     api.delete("/api/vhosts/searched")
 
 
@@ -175,8 +170,16 @@ def test_who_takes_long_to_be_answered_is_not_hung_up_on(monkeypatch: pytest.Mon
     assert answered.count(b"HTTP/1.1 204") == 1
 
 
-async def conversation(sent: bytes) -> bytes:
-    """What a server answers to this, before it hangs up."""
+@pytest.mark.parametrize(("others", "answer"), [(1, b"HTTP/1.1 204"), (2, b"HTTP/1.1 503"), (4, b"")])
+def test_more_connections_than_there_may_be(monkeypatch: pytest.MonkeyPatch, others: int, answer: bytes) -> None:
+    monkeypatch.setattr(uvicorn_server, "MOST_CONNECTIONS", 3)
+    monkeypatch.setattr(uvicorn_server, "MOST_SOCKETS", 4)
+    answered = asyncio.run(conversation(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n", others))
+    assert answered[: len(b"HTTP/1.1 204")] == answer
+
+
+async def conversation(sent: bytes, others: int = 0) -> bytes:
+    """What a server answers to this, before it hangs up; that many others are connected and say nothing."""
 
     async def application(scope: object, _receive: object, send: object) -> None:
         if scope["path"] == "/slow":  # type: ignore[index]
@@ -189,6 +192,7 @@ async def conversation(sent: bytes) -> bytes:
     listener.close()
     served = uvicorn_server.server(application, None)  # type: ignore[arg-type]
     task = asyncio.create_task(served.serve([sock]))
+    silent = [await asyncio.open_connection(*sock.getsockname()) for _ in range(others)]
     reader, writer = await asyncio.open_connection(*sock.getsockname())
     try:
         writer.write(sent)
@@ -197,6 +201,7 @@ async def conversation(sent: bytes) -> bytes:
     except ConnectionResetError:
         return b""
     finally:
-        writer.close()
+        for _, each in [*silent, (reader, writer)]:
+            each.close()
         served.should_exit = True
         await task

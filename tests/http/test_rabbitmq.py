@@ -1,116 +1,28 @@
-"""The same requests to an installed RabbitMQ: the same statuses, errors and JSON, and the same keys and types.
+"""The same stories to an installed RabbitMQ: the same statuses, errors and JSON.
 
-What RabbitMQ 3.10 answers otherwise than 4, and what only Erlang has, is listed here by name. Without RabbitMQ these
-tests say so and are skipped.
+What RabbitMQ 3.10 answers in other words than 4 is listed here by name.
 """
 
 from __future__ import annotations
 
-import http.client
 import json
-import tempfile
-import time
-from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.http.client import Api, Reply, part
-from tests.http.live import EXCHANGE, EXCLUSIVE, QUEUE, live_client
+from tests.http.client import Api, part
+from tests.http.oracle import WHERE_INSTALLED
 from tests.http.story import JSON, Step, play
 from tests.http.test_definitions import SHOP
 from tests.http.test_stories import STORIES
-from tests.support.broker_process import BrokerProcess
-from tests.support.rabbitmq import rabbitmq, rabbitmq_server
 
-pytestmark = [
-    pytest.mark.skipif(rabbitmq_server() is None, reason="RabbitMQ is not installed"),
-    pytest.mark.timeout(180),
-]
-PLUGINS = ["rabbitmq_management", "rabbitmq_consistent_hash_exchange"]
-STATISTICS = "collect_statistics_interval = 200\n"
-CHART = "&".join(f"{kind}_age=60&{kind}_incr=5" for kind in ("lengths", "msg_rates", "data_rates"))
-PATIENCE = 30.0  # seconds for RabbitMQ's statistics to say what is there
-
+pytestmark = WHERE_INSTALLED
 # Answered by 3.10 in other words than by 4, or in a form that no program reads: Erlang's lists of characters.
 OTHER_WORDS = {
     ("PUT", "/exchanges/%2F/hx", "nosuch"),
     ("PUT", "/permissions/%2F/hu", "("),
     ("PUT", "/topic-permissions/%2F/hu", "("),
 }
-# Of Erlang's machine and of RabbitMQ's insides.
-ERLANG = {
-    "applications",
-    "backing_queue_status",
-    "config_files",
-    "context_switches",
-    "cowboy_opts",
-    "garbage_collection",
-    "gc_bytes_reclaimed",
-    "gc_num",
-    "io_read_avg_time",
-    "io_read_bytes",
-    "io_read_count",
-    "io_reopen_count",
-    "io_seek_avg_time",
-    "io_seek_count",
-    "io_sync_avg_time",
-    "io_sync_count",
-    "io_write_avg_time",
-    "io_write_bytes",
-    "io_write_count",
-    "metrics_gc_queue_length",
-    "mnesia_disk_tx_count",
-    "mnesia_ram_tx_count",
-    "msg_store_read_count",
-    "msg_store_write_count",
-    "pending_raft_commands",
-    "queue_index_read_count",
-    "queue_index_write_count",
-    "ra_open_file_metrics",
-    "recoverable_slaves",
-    "reductions",
-    "sample_retention_policies",
-    "socket_opts",
-}
-# What nobody counts or notes here.
-UNKNOWN = {
-    "disk_free_details",
-    "disk_reads",
-    "disk_writes",
-    "fd_used_details",
-    "mem_used_details",
-    "message_bytes_paged_out",
-    "messages_paged_out",
-    "proc_used_details",
-    "sockets_used_details",
-    "user_who_performed_action",
-}
-LEFT_OUT = ERLANG | UNKNOWN
-
-
-class OracleApi(Api):
-    """RabbitMQ's API, which ends connections that are idle for five seconds or have had a hundred requests."""
-
-    def call(
-        self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None, **query: object
-    ) -> Reply:
-        try:
-            return super().call(method, path, body, headers, **query)
-        except http.client.RemoteDisconnected:
-            return super().call(method, path, body, headers, **query)
-
-
-@pytest.fixture(scope="module")
-def oracle() -> Iterator[tuple[int, Api]]:
-    """The AMQP port and the API of a RabbitMQ."""
-    with tempfile.TemporaryDirectory(prefix="leveret-http-") as folder:
-        Path(folder).chmod(0o711)  # another user's RabbitMQ has to get through to its own folder
-        own = Path(folder) / "rabbitmq"
-        own.mkdir()
-        with rabbitmq(own, PLUGINS, STATISTICS) as broker:
-            yield broker.port, OracleApi(broker.http_port)
 
 
 def in_other_words(step: Step) -> bool:
@@ -137,108 +49,6 @@ def test_rabbitmq_answers_the_stories_alike(oracle: tuple[int, Api], story: tupl
             assert said["error"] == step.json["error"], where
         else:
             assert unordered(said) == unordered(step.json), where
-
-
-# shapes
-
-
-def type_name(value: Any) -> str:
-    if isinstance(value, bool):
-        return "boolean"
-    if isinstance(value, (int, float)):
-        return "number"
-    return {str: "text", list: "list", dict: "object", type(None): "null"}[type(value)]
-
-
-def differences(theirs: Any, ours: Any, where: str) -> Iterator[str]:
-    """What RabbitMQ has and we have not, or with another type; null says nothing about types."""
-    if theirs is None or ours is None:
-        return
-    if type_name(theirs) != type_name(ours):
-        yield f"{where} is {type_name(ours)} and not {type_name(theirs)}"
-    elif isinstance(theirs, dict):
-        for key, value in theirs.items():
-            if key in LEFT_OUT or key.removesuffix("_details") in LEFT_OUT or "@" in key:  # a node's name
-                continue
-            if key in ours:
-                yield from differences(value, ours[key], f"{where}.{key}")
-            else:
-                yield f"{where}.{key} is missing"
-    elif isinstance(theirs, list) and theirs and ours:
-        yield from differences(theirs[0], ours[0], f"{where}[]")
-
-
-def connection_name(api: Api) -> str:
-    """The path of the one connection that is there, as soon as it is."""
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        connections = api.get("/api/connections")
-        if len(connections) == 1 and "user" in connections[0] and complete(api):
-            return part(connections[0]["name"])
-        time.sleep(0.05)
-    raise AssertionError("the connection is not listed")
-
-
-def complete(api: Api) -> bool:
-    """Whether the statistics know what the live client did."""
-    queue, channels = api.get(f"/api/queues/%2F/{QUEUE}"), api.get("/api/channels")
-    return (
-        queue.get("messages_unacknowledged") == 3
-        and len(queue["consumer_details"]) == 1
-        and len(channels) == 1
-        and channels[0].get("consumer_count") == 2
-        and len(api.get("/api/consumers")) == 2
-        and "idle_since" in queue
-        and "idle_since" in channels[0]
-    )
-
-
-def shapes(api: Api, port: int) -> dict[str, Any]:
-    """What is said of everything that there is while a client is at work."""
-    with live_client(port):
-        connection = connection_name(api)
-        node = api.get("/api/overview")["node"]
-        paths = {
-            "overview": "overview",
-            "nodes": "nodes",
-            "node": f"nodes/{node}",
-            "vhosts": "vhosts",
-            "vhost": "vhosts/%2F",
-            "connections": "connections",
-            "connections of a vhost": "vhosts/%2F/connections",
-            "connections of a user": "connections/username/guest",
-            "connection": f"connections/{connection}",
-            "channels": "channels",
-            "channels of a connection": f"connections/{connection}/channels",
-            "channels of a vhost": "vhosts/%2F/channels",
-            "channel": f"channels/{connection}%20(1)",
-            "consumers": "consumers",
-            "queues": "queues?sort=name&sort_reverse=true",
-            "queues of a vhost": "queues/%2F",
-            "queues without statistics": "queues?disable_stats=true",
-            "queues with totals": "queues?disable_stats=true&enable_queue_totals=true",
-            "page of queues": "queues?page=1",
-            "queue": f"queues/%2F/{QUEUE}",
-            "exclusive queue": f"queues/%2F/{EXCLUSIVE}",
-            "exchanges": "exchanges?sort=name&sort_reverse=true",
-            "exchange": f"exchanges/%2F/{EXCHANGE}",
-            "bindings": "bindings",
-            "users": "users",
-            "permissions": "permissions",
-            "whoami": "whoami",
-            "definitions": "definitions",
-            "definitions of a vhost": "definitions/%2F",
-            "feature flags": "feature-flags",
-            "charted queue": f"queues/%2F/{QUEUE}?{CHART}",
-            "charted overview": f"overview?{CHART}",
-        }
-        return {name: api.get(f"/api/{path}") for name, path in paths.items()}
-
-
-def test_the_shapes_are_alike(oracle: tuple[int, Api], api: Api, leveret: BrokerProcess) -> None:
-    theirs, ours = shapes(oracle[1], oracle[0]), shapes(api, leveret.port)
-    found = [text for name in theirs for text in differences(theirs[name], ours[name], name)]
-    assert not found, "\n".join(found)
 
 
 def test_rabbitmq_takes_our_definitions(oracle: tuple[int, Api], api: Api) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 from pathlib import Path
 
@@ -9,12 +10,14 @@ import pika
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
+from tests.ctl.conftest import leveretctl_here
 from tests.metrics.scraping import Scrape, fetch, parsed, scrape
 from tests.support.broker_process import BrokerProcess
 
 AMQP = {"protocol": "amqp091"}
 CLASSIC = {**AMQP, "queue_type": "rabbit_classic_queue"}
 QUORUM = {**AMQP, "queue_type": "rabbit_quorum_queue"}
+MON = "monitoring"
 PERSISTENT = pika.BasicProperties(delivery_mode=2)
 
 
@@ -123,7 +126,10 @@ def test_only_what_is_asked_for(leveret: BrokerProcess, channel: BlockingChannel
     assert set(scrape(port, "/metrics/detailed").types) == {"rabbitmq_build_info", "rabbitmq_identity_info"}
     path = "/metrics/detailed?family=queue_consumer_count&family=no_such_family"
     told = scrape(port, path)
-    assert {name for name in told.types if "queue" in name} == {"rabbitmq_detailed_queue_consumers"}
+    assert {name for name in told.types if "queue" in name} == {
+        "rabbitmq_detailed_queue_consumers",
+        "rabbitmq_detailed_queue_info",
+    }
     assert {("queue", "one"), ("queue", "two")} <= {
         pair for labels in told.of("rabbitmq_detailed_queue_consumers") for pair in labels
     }
@@ -177,6 +183,26 @@ def test_settings_and_where_the_port_is_told(tmp_path: Path) -> None:
         assert scrape(broker.metrics_port, "/watch").value("rabbitmq_queue_messages", vhost="/", queue="q") == 0
         assert scrape(broker.metrics_port, "/watch/detailed?family=vhost_status").of("rabbitmq_cluster_vhost_status")
         connection.close()
+
+
+def test_metrics_for_monitors_alone(tmp_path: Path) -> None:
+    path = tmp_path / "rabbitmq.conf"
+    path.write_text("prometheus.authentication.enabled = true\n")
+    with BrokerProcess(tmp_path, "--config", str(path), "--management-port", "none") as broker:
+        for arguments in (["add_user", "none", "secret"], ["add_user", "mon", "secret"], ["set_user_tags", "mon", MON]):
+            assert leveretctl_here(*arguments, data_dir=broker.data_dir).returncode == 0
+        status, headers, body = fetch(broker.metrics_port, "/metrics")
+        assert (status, body, headers["www-authenticate"]) == (401, b"", 'Basic realm="RabbitMQ Prometheus"')
+        for who, expected in {
+            "mon:secret": 200,
+            "guest:guest": 200,
+            "mon:wrong": b'{"error":"not_authorized","reason":"Not_Authorized"}',
+            "none:secret": b'{"error":"not_authorised","reason":"Not monitor user"}',
+        }.items():
+            login = {"authorization": f"Basic {base64.b64encode(who.encode()).decode()}"}
+            for where in ("/metrics", "/metrics/per-object", "/metrics/detailed"):
+                status, headers, body = fetch(broker.metrics_port, where, login)
+                assert expected == 200 == status or (status, body) == (401, expected), (who, where, status, body)
 
 
 def test_there_need_not_be_metrics(tmp_path: Path) -> None:

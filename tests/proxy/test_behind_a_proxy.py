@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import ssl
 import struct
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from leveret.broker.broker import Broker
-from leveret.server.arrival import Entrance
+from leveret.server.arrival import STEPS_AT_ONCE, Entrance, TlsEntrance
+from leveret.server.certificate import LoginName
 from leveret.server.proxy_protocol import ProxyRule
 from leveret.server.tick import Tick
+from leveret.server.tls import Certificates, TlsOptions
 from tests.ctl.conftest import leveretctl_here
 from tests.support.broker_process import BrokerProcess
 from tests.support.certificates import Authority
@@ -59,6 +63,64 @@ def test_the_client_is_the_one_of_the_header(balanced: TlsBroker, header: bytes,
         assert name in names(balanced)
 
 
+def test_a_header_may_have_as_much_in_it_as_there_can_be(balanced: TlsBroker) -> None:
+    """Of version 2: 64 KiB of additions, in many pieces, and what the client says right behind them."""
+    additions = b"\x04\xff\xf0" + bytes(0xFFF0)
+    header = BINARY[:14] + struct.pack(">H", 12 + len(additions)) + BINARY[16:28] + additions
+    with RawClient(balanced.port) as client:
+        for at in range(0, len(header) - 1000, 1000):
+            client.send(header[at : at + 1000])
+        client.send(header[at + 1000 :] + PROTOCOL_HEADER)
+        client.expect(CONNECTION_START)
+        assert "127.0.0.5:40005 -> 127.0.0.6:5672" in names(balanced)
+
+
+def test_handshakes_behind_headers_take_turns(authority: Authority) -> None:
+    """What is not carried on in one round of the event loop is in one of the next, unless it has ended by then."""
+    server = authority.issue("server")
+    count = 5 * STEPS_AT_ONCE
+
+    async def test() -> None:
+        tick = Tick(Broker("test", "leveret@test", time.time, os.urandom), asyncio.get_running_loop())
+        certificates = Certificates(TlsOptions(server.certfile, server.keyfile), "test")
+        entrance = Entrance(tick, ProxyRule(), TlsEntrance(certificates, LoginName(), 5.0))
+        clients = []
+        for header in (count // 2) * (TOLD_OF_LOOPBACK, BINARY):
+            outgoing = ssl.MemoryBIO()
+            client = authority.context().wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname="localhost")
+            with pytest.raises(ssl.SSLWantReadError):
+                client.do_handshake()
+            ours, theirs = socket.socketpair()
+            entrance.admit(ours, ("127.0.0.1", 1), ("127.0.0.1", 2))
+            theirs.sendall(header + outgoing.read())
+            theirs.setblocking(False)
+            clients.append(theirs)
+        answered = [0]
+        async with asyncio.timeout(10):
+            while answered[-1] == 0:
+                await asyncio.sleep(0)
+                answered.append(sum(map(has_answer, clients)))
+            assert not has_answer(clients[-1])
+            clients.pop().close()
+            while answered[-1] < len(clients):
+                await asyncio.sleep(0)
+                answered.append(sum(map(has_answer, clients)))
+        assert max(after - before for before, after in pairwise(answered)) <= STEPS_AT_ONCE
+        entrance.close()
+        for each in clients:
+            each.close()
+
+    asyncio.run(test())
+
+
+def has_answer(sock: socket.socket) -> bool:
+    """Whether there is something to be read."""
+    try:
+        return len(sock.recv(1, socket.MSG_PEEK)) > 0
+    except BlockingIOError:
+        return False
+
+
 def test_a_header_may_come_in_pieces_and_with_what_follows(balanced: TlsBroker) -> None:
     for header in (TOLD_OF_LOOPBACK, BINARY):
         with RawClient(balanced.port) as client:
@@ -86,6 +148,19 @@ def test_who_comes_from_afar_is_not_on_loopback(balanced: TlsBroker) -> None:
         client.expect_connection_close(403)
     balanced.expect_logged("user 'guest' can only connect via localhost")
     assert "[2001:db8::7]:40007 -> [2001:db8::8]:5672" in balanced.log_path.read_text()
+
+
+def test_who_says_to_come_from_loopback_in_ipv6_is_an_ipv4_client_of_it(balanced: TlsBroker) -> None:
+    """And one who is no loopback is none either way."""
+    for host, there in (("::ffff:127.0.0.7", True), ("::1", True), ("::ffff:192.0.2.1", False), ("::127.0.0.1", False)):
+        with RawClient(balanced.port) as client:
+            client.send(f"PROXY TCP6 {host} ::1 40010 5672\r\n".encode())
+            client.greet()
+            client.send(start_ok(properties={"capabilities": {"authentication_failure_close": True}}))
+            if there:
+                client.expect(CONNECTION_TUNE)
+            else:
+                client.expect_connection_close(403)
 
 
 def test_the_header_comes_before_tls(balanced: TlsBroker, authority: Authority) -> None:

@@ -8,6 +8,7 @@ import socket
 from collections.abc import Awaitable, Callable
 
 import bcrypt
+import pytest
 
 from leveret.amqp.frame import PROTOCOL_HEADER, method_frame
 from leveret.amqp.methods import ConnectionStartOk
@@ -98,12 +99,17 @@ def test_the_event_loop_goes_on() -> None:
     in_a_loop(test)
 
 
-def test_work_that_fails_comes_to_its_end() -> None:
+class Panic(BaseException):
+    """What a library in Rust raises when it panics: no Exception."""
+
+
+@pytest.mark.parametrize("error", [ValueError, Panic])
+def test_work_that_fails_comes_to_its_end(error: type[BaseException]) -> None:
     async def test(scene: Scene) -> None:
         done = asyncio.Event()
 
         def fail() -> None:
-            raise ValueError("not a hash")
+            raise error("not a hash")
 
         scene.threads.submit(fail, done.set)
         async with asyncio.timeout(PATIENCE):
@@ -118,5 +124,10 @@ def test_closing_drops_what_waits() -> None:
             scene.client("secret")
         await asyncio.sleep(0.01)
         scene.threads.close()
+
+        def fail() -> None:
+            raise AssertionError("this comes too late")
+
+        scene.threads.submit(fail, fail)
 
     in_a_loop(test)

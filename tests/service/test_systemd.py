@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import os
+import re
 import signal
 import socket
 import sys
 import tempfile
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +19,8 @@ from tests.support.broker_process import BrokerProcess
 from tests.support.certificates import Authority
 from tests.support.encrypted import TlsBroker, TlsClient
 from tests.support.raw_client import RawClient
+
+GUEST = {"Authorization": "Basic " + base64.b64encode(b"guest:guest").decode()}
 
 # What systemd does before it runs a service with sockets: opens them, from descriptor 3 on, and says so by environment.
 # Its arguments: for whom the sockets are meant, 0 for the service itself, and their names.
@@ -121,6 +126,54 @@ def test_sockets_are_taken_over_by_their_names(tmp_path: Path, authority: Author
         RawClient(broker.port).log_in().log_out()
         TlsClient(broker.tls_port, authority.context()).log_in().log_out()
         assert broker.log_path.read_text().count("listening on amqp") == 2
+
+
+def test_sockets_of_http_are_taken_over_by_their_names(tmp_path: Path, authority: Authority) -> None:
+    """Those of the settings are not opened then. Each socket waits while the code that serves it is loaded."""
+    server = authority.issue("server")
+    broker = BrokerProcess(tmp_path)
+    for part in ("MANAGEMENT", "PROMETHEUS"):
+        broker.environment |= {
+            f"LEVERET_{part}_TLS_CERTFILE": str(server.certfile),
+            f"LEVERET_{part}_TLS_KEYFILE": str(server.keyfile),
+        }
+    hand_over(broker, "metrics-tls:https:amqp:http:metrics:http")
+    with broker:
+        logged = broker.log_path.read_text()
+        urls = re.findall(r"listening on ((\S+)://127\.0\.0\.1:(\d+))", logged)
+        assert [scheme for _, scheme, _ in urls] == [
+            *("amqp", "http", "http", "https", "http+prometheus", "https+prometheus")
+        ]
+        for _, scheme, port in urls[1:]:
+            name, _, is_metrics = scheme.partition("+")
+            path = "/metrics" if is_metrics else "/api/whoami"
+            request = urllib.request.Request(f"{name}://localhost:{port}{path}", headers=GUEST)
+            context = authority.context() if name == "https" else None
+            with urllib.request.urlopen(request, timeout=10, context=context) as answer:
+                assert (b"rabbitmq_identity_info" if is_metrics else b'"guest"') in answer.read()
+        assert "systemd has handed over" not in logged
+    opened = {int(port) for _, _, port in urls}
+    assert {broker.port, broker.http_port, broker.metrics_port} < opened
+
+
+def test_https_needs_a_certificate_there_too(tmp_path: Path) -> None:
+    broker = BrokerProcess(tmp_path)
+    hand_over(broker, "https")
+    with pytest.raises(AssertionError, match="cannot listen for the HTTP API with TLS: no certificate is configured"):
+        broker.start()
+
+
+@pytest.mark.parametrize("name", ["http", "metrics"])
+def test_http_is_not_served_on_a_unix_socket(
+    tmp_path: Path, short_folder: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("UNIX_SOCKET", str(short_folder / "http"))
+    broker = BrokerProcess(tmp_path)
+    hand_over(broker, "unix")
+    program = HAND_OVER.replace('"leveret.socket"', f'"{name}"')
+    broker.started_by = (*broker.started_by[:2], program, *broker.started_by[3:])
+    with pytest.raises(AssertionError, match="cannot listen on file descriptor 3: HTTP is served by TCP alone"):
+        broker.start()
 
 
 def test_a_unix_socket_stays_with_systemd(tmp_path: Path, short_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

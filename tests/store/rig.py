@@ -31,6 +31,7 @@ from leveret.broker.transaction import Transaction
 from leveret.broker.vhost import VirtualHost
 from leveret.store.files import Files
 from leveret.store.local import COPY_INTERVAL, LocalStore
+from leveret.store.log import SPARSE
 from leveret.store.recovery import Recovery
 from leveret.store.segment import SEGMENT_SIZE
 from tests.store.faults import MemoryFiles
@@ -85,6 +86,7 @@ class Rig:
         sync: str = "always",
         segment_size: int = SEGMENT_SIZE,
         time_of_day: float = 1.7e9,
+        sparse: int = int(SPARSE),
     ) -> None:
         self.folder = folder
         self.segment_size = segment_size
@@ -102,6 +104,7 @@ class Rig:
         self.broker = Broker("0", "test", lambda: self.time_of_day, bytes, self.store)
         self.broker.timers.set_time(0.0)
         self.log = self.store._log
+        self.log.sparse = sparse
         self.recovery: Recovery | None = None
         self.clients: list[Client] = []
 

@@ -31,7 +31,7 @@ from leveret.store.record import (
 )
 from tests.store.faults import LOSSES, MemoryFiles, Operation
 from tests.store.ledger import find_queues
-from tests.store.rig import DEFINITIONS, DIGITS, NO_ARGUMENTS, WRITER, Client, Rig, number_of, restarted
+from tests.store.rig import DEFINITIONS, DIGITS, DIRECTORY, NO_ARGUMENTS, WRITER, Client, Rig, number_of, restarted
 from tests.store.test_groups import contents, found_after
 from tests.store.test_settling import numbers
 
@@ -148,9 +148,63 @@ def test_the_old_queue_keeps_it_until_the_new_one_is_on_the_disk_too(rig: Rig, d
     rig.finish()
     assert find_queues({int(old.id): "old"}, rig.memory.killed())["old"] == []
     assert (new.ready_count(), live(rig)) == (1, 1)
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_the_old_queue_keeps_it_although_it_is_new_itself(rig: Rig, together: bool) -> None:
+    """The old queue's definition may be on the disk before the new one's, but not if they are committed together."""
+    client = rig.client()
+    old = rig.declare("old", arguments=to("new"))
+    if together:
+        rig.declare("new")
+    rig.publish(client, [old], 0)
+    rig.tick()
+    rig.turn(WRITER)
+    if not together:
+        rig.declare("new")
+    got = rig.get(client, old)
+    assert got is not None
+    client.channel.reject(got.tag, False, REJECTED)
+    rig.tick()
+    rig.turn(WRITER)
+    kept = [] if together else [0]
+    assert numbers(find_queues({int(old.id): "old"}, rig.memory.killed())["old"]) == kept
+    rig.turn(DEFINITIONS)
+    assert client.confirmed() == [0]
+    assert numbers(find_queues({int(old.id): "old"}, rig.memory.killed())["old"]) == kept
+    rig.finish()
+    assert contents(rig) == {"old": [], "new": [0]}
+    assert find_queues({int(old.id): "old"}, rig.memory.killed())["old"] == []
+    assert live(rig) == 1
     rig = restarted(rig)
     rig.finish()
     assert (rig.queue("old").ready_count(), live(rig)) == (0, 1)
+    rig.stop()
+
+
+@pytest.mark.parametrize("new", [False, True])
+@pytest.mark.parametrize("sync", ["always", "interval=100", "never"])
+def test_a_move_that_is_not_synced_does_not_lose_what_was(tmp_path: Path, sync: str, new: bool) -> None:
+    """Its old segment is removed for good at once, so the record of the move has to be on the disk by then."""
+    rig = Rig(tmp_path, sync=sync).start()
+    rig.declare("old", arguments=to("new"))
+    rig.declare("other")
+    if not new:
+        rig.declare("new")
+    publish_all(rig, rig.client(), "old", range(1))
+    rig = restarted(rig)  # a start has the segment synced, and begins another
+    client = rig.client()
+    publish_all(rig, client, "other", range(1))  # in the mode with an interval this is synced, and what follows is not
+    if new:
+        rig.declare("new")
+    got = rig.get(client, rig.queue("old"))
+    assert got is not None
+    client.channel.reject(got.tag, False, REJECTED)
+    rig.finish()
+    assert f"{DIRECTORY}/00000001.log" not in rig.memory.inodes
+    for loss in LOSSES:
+        found = on_disk(rig, rig.memory.after_power_loss(loss))
+        assert (found["old"], found["new"]) == ([], [0])
     rig.stop()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from pathlib import Path
 from random import Random
 
@@ -59,6 +60,49 @@ def test_a_commit_is_answered_when_it_is_on_the_disk(rig: Rig) -> None:
     rig.turn(WRITER)
     assert client.connection.holds == 0
     assert found_after(rig, rig.memory.after_power_loss(LOSSES[0])) == {"queue": [1]}
+    rig.stop()
+
+
+def test_a_commit_to_a_queue_that_is_being_declared_is_answered_when_all_of_it_is_on_the_disk(rig: Rig) -> None:
+    """What it acknowledges is settled only when the queue's definition is there too, and the answer waits for that."""
+    old = rig.declare("old")
+    publisher, client = rig.client(), rig.transactional()
+    rig.publish(publisher, [old], 1)
+    rig.finish()
+    new = rig.declare("new")
+    move(rig, client, old, [new], [2])
+    rig.tick()
+    waited = 0
+    while client.connection.holds:
+        waited += 1
+        rig.turn(rig.works())
+        rig.tick()
+    assert waited == 3  # for the messages, for the definition, and for what was acknowledged
+    for loss in LOSSES:
+        assert found_after(rig, rig.memory.after_power_loss(loss)) == {"old": [], "new": [2]}
+    rig.finish()
+    assert contents(restarted(rig)) == {"old": [], "new": [2]}
+
+
+def test_what_is_on_the_disk_is_not_synced_again_with_each_segment_that_goes(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, segment_size=400).start()
+    old, one, two = (rig.declare(name) for name in ("old", "one", "two"))
+    publisher, client = rig.client(), rig.transactional()
+    for number in range(20):
+        rig.publish(publisher, [old], number, 200)
+    rig.publish(publisher, [one], 20, 200)
+    rig.finish()
+    kept = len(log_files(rig)) - 1
+    rig.memory.recording = []
+    for number in range(21, 41):  # each leaves a segment with a group that settles, and the next has it removed
+        source, target = (one, two) if number % 2 else (two, one)
+        move(rig, client, source, [target], [number], 200)
+        rig.finish()
+    synced = [each.path for each in rig.memory.recording if each.kind == "sync" and each.path.endswith(".settled")]
+    removed = [each.path for each in rig.memory.recording if each.kind == "remove" and each.path.endswith(".log")]
+    assert len(removed) > 15
+    assert max(Counter(synced).values()) <= 2
+    assert len(synced) < kept + 2 * len(removed)
     rig.stop()
 
 

@@ -72,9 +72,10 @@ class StoreMachine(RuleBasedStateMachine):
     @initialize(
         sync=st.sampled_from(("always", "always", "always", "interval=50", "never")),
         size=st.sampled_from(SEGMENT_SIZES),
+        sparse=st.sampled_from((1, 8)),
     )
-    def begin(self, sync: str, size: int) -> None:
-        self.sync, self.size = sync, size
+    def begin(self, sync: str, size: int, sparse: int) -> None:
+        self.sync, self.size, self.sparse = sync, size, sparse
         self.start(MemoryFiles())
         self.declare_letters()
         self.declare(True, DEAD_LETTERS)
@@ -84,7 +85,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.finish()
 
     def start(self, files: MemoryFiles) -> None:
-        self.rig = Rig(self.folder, files, self.sync, self.size).start()
+        self.rig = Rig(self.folder, files, self.sync, self.size, sparse=self.sparse).start()
         self.is_alive = True
         self.client, self.transactional = self.rig.client(), self.rig.transactional()
         self.confirmed = 0
@@ -330,6 +331,17 @@ class StoreMachine(RuleBasedStateMachine):
     def pass_time(self, seconds: float) -> None:
         self.rig.pass_time_only(seconds)
         self.tick()
+
+    @rule()
+    def begin_copying(self) -> None:
+        """Segments that are nearly empty are about to be copied, or are being copied."""
+        for _ in range(3):
+            self.pass_time(3.0)
+            while self.rig.works() in (WRITER, DEFINITIONS):
+                self.turn(self.rig.works())
+                self.tick()
+        if self.rig.works() == READER and self.rig.is_copying():
+            self.turn(READER)
 
     @rule()
     def press(self) -> None:

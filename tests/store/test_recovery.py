@@ -8,7 +8,8 @@ from random import Random
 import pytest
 
 from leveret.broker.settlement import REQUEUED
-from leveret.store.recovery import Recovery
+from leveret.server.storage import set_aside
+from leveret.store.recovery import Damage, Recovery
 from leveret.store.segment import LOG_HEAD, NewerFormat
 from leveret.store.segment_files import SegmentFiles
 from tests.store.faults import LOSSES, Crashed, Inode, Loss, MemoryFiles, crash_at
@@ -112,6 +113,13 @@ def test_what_is_damaged_is_set_aside(tmp_path: Path) -> None:
     assert recovery.torn == 0
     assert recovery.messages == 19
     rig.end()
+
+
+def test_what_cannot_be_set_aside_stops_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "file").touch()
+    set_aside([Damage(1, 16, b"wrong")], tmp_path / "file" / "damaged")
+    (message,) = caplog.messages
+    assert message.startswith("segment 1 is damaged from octet 16 on: 5 octets could not be set aside: ")
 
 
 def test_damage_that_is_found_while_a_queue_pages_in(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -335,6 +343,16 @@ def test_a_newer_format_is_refused(tmp_path: Path, segment: int) -> None:
             rig.start()
         assert str(raised.value) == f"{path(segment, 'log')} has format version 2, and this broker knows up to 1"
     assert {name: bytes(files.inodes[name].data) for name in before} == before
+
+
+@pytest.mark.parametrize("head", [b"", b"LEVER", b"LEVERETL\0\0\xcf\1\0\0\0\0", b"LEVERETL\0\0\0\1\0\0", bytes(16)])
+def test_the_head_of_a_log_that_was_being_begun_may_be_anything(tmp_path: Path, head: bytes) -> None:
+    files = filled(tmp_path, 1).kill()
+    files.inodes[path(2, "log")] = Inode(bytearray(head), len(head))
+    rig = Rig(tmp_path, files).start()
+    assert log_files(rig) == ["00000001.log", "00000003.log"]
+    assert numbers(rig.take_all(rig.queue("queue"))) == list(range(10))
+    rig.end()
 
 
 def test_looking_changes_nothing(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import ssl
 import subprocess
 from collections.abc import Iterator
@@ -29,10 +30,18 @@ def soon(authority: Authority) -> Issued:
 
 
 @pytest.fixture(scope="module")
-def looking(tmp_path_factory: pytest.TempPathFactory, soon: Issued, authority: Authority) -> Iterator[TlsBroker]:
-    """A broker with TLS for AMQP and the HTTP API. Its authority ends in a day."""
+def named(authority: Authority) -> Issued:
+    """A certificate for clients that call the broker by another name. It ends in three days."""
+    return authority.issue("named", ends=3 * DAY)
+
+
+@pytest.fixture(scope="module")
+def looking(
+    tmp_path_factory: pytest.TempPathFactory, soon: Issued, named: Issued, authority: Authority
+) -> Iterator[TlsBroker]:
+    """A broker with TLS for AMQP and the HTTP API. Its authority ends in a day, a certificate for a name in three."""
     folder = tmp_path_factory.mktemp("looking")
-    process = TlsBroker(folder, soon)
+    process = TlsBroker(folder, soon, "--tls-sni", f"other.example.org={named.certfile}:{named.keyfile}")
     process.environment = {
         "LEVERET_MANAGEMENT_TLS_PORT": "0",
         "LEVERET_MANAGEMENT_TLS_CERTFILE": str(soon.certfile),
@@ -62,10 +71,12 @@ def text(after: timedelta) -> str:
     return (NOW + after).strftime(TIME)
 
 
-def test_listeners_whose_certificates_end_soon(looking: TlsBroker, soon: Issued, authority: Authority) -> None:
+def test_listeners_whose_certificates_end_soon(
+    looking: TlsBroker, soon: Issued, named: Issued, authority: Authority
+) -> None:
     status, answer = check(looking, "2/weeks")
     assert (status, answer["status"], answer["reason"]) == (503, "failed", "Certificates expiring")
-    amqp, https = answer["expired"]
+    amqp, by_name, https = answer["expired"]
     node = amqp["node"]
     assert amqp == {
         "node": node,
@@ -77,21 +88,26 @@ def test_listeners_whose_certificates_end_soon(looking: TlsBroker, soon: Issued,
         "certfile_expires_on": [text(10 * DAY)],
         "cacertfile_expires_on": [],
     }
+    files = {"certfile": str(named.certfile), "cacertfile": "", "certfile_expires_on": [text(3 * DAY)]}
+    assert by_name == amqp | files
     assert (https["protocol"], https["certfile_expires_on"]) == ("https", [text(10 * DAY)])
     assert (https["cacertfile"], https["cacertfile_expires_on"]) == (str(authority.certfile), [text(DAY)])
 
 
 def test_only_what_ends_within_the_period_is_told(looking: TlsBroker) -> None:
     status, answer = check(looking, "9/days")
+    assert (status, [each["protocol"] for each in answer["expired"]]) == (503, ["amqp/ssl", "https"])
+    status, answer = check(looking, "2/days")
     assert (status, [each["protocol"] for each in answer["expired"]]) == (503, ["https"])
     assert answer["expired"][0]["certfile_expires_on"] == []
     assert check(looking, "0/days") == (200, {"status": "ok"})
 
 
-def test_leveretctl(looking: TlsBroker, soon: Issued) -> None:
+def test_leveretctl(looking: TlsBroker, soon: Issued, named: Issued) -> None:
     failed = ctl(looking)
     assert (failed.returncode, failed.stdout.startswith("Checking certificate expiration on node ")) == (69, True)
-    amqp, https = failed.stderr.splitlines()
+    amqp, by_name, https = failed.stderr.splitlines()
+    assert f'certfile: "{named.certfile}"' in by_name
     assert amqp.startswith(f'%{{cacertfile: "", cacertfile_expires_on: [], certfile: "{soon.certfile}", ')
     assert f'certfile_expires_on: ["{text(10 * DAY)}"], interface: "127.0.0.1", node: :' in amqp
     assert f'port: {looking.tls_port}, protocol: :"amqp/ssl", purpose: "AMQP' in amqp
@@ -104,6 +120,19 @@ def test_leveretctl(looking: TlsBroker, soon: Issued) -> None:
     wrong = ctl(looking, "--unit", "eons")
     assert wrong.returncode == 64
     assert "unit 'eons' is not supported. Please use one of: days, weeks, months, years" in wrong.stderr
+
+
+def test_leveretctl_elsewhere(looking: TlsBroker, soon: Issued) -> None:
+    """By the HTTP API it says the same, but for the purpose of a listener, which is not told there."""
+    elsewhere = ["--url", f"http://guest:guest@127.0.0.1:{looking.http_port}"]
+    here, there = ctl(looking), ctl(looking, *elsewhere)
+    assert (there.returncode, there.stdout) == (here.returncode, here.stdout)
+    assert there.stderr == re.sub(r', purpose: "[^"]*"', "", here.stderr)
+    answer = json.loads(ctl(looking, *elsewhere, "--formatter", "json", "--within", "1", "--unit", "months").stderr)
+    assert [each["certfile_expires_on"] for each in answer["expired"]][::2] == [[text(10 * DAY)]] * 2
+    passed = ctl(looking, *elsewhere, "-q", "--within", "0", "--unit", "years")
+    assert (passed.returncode, passed.stdout) == (0, "No certificates are expiring within 0 years.\n")
+    assert ctl(looking, "--url", f"http://guest:wrong@127.0.0.1:{looking.http_port}").returncode == 77
 
 
 def test_files_that_cannot_be_read(looking: TlsBroker, soon: Issued) -> None:

@@ -86,6 +86,22 @@ def test_a_certificate_without_a_name_lets_nobody_in(external: TlsBroker, author
     expect_refusal(external, authority, authority.issue("nameless", subject), "no name found in the certificate")
 
 
+def test_of_several_names_none_stands_for_itself(external: TlsBroker, authority: Authority) -> None:
+    """They are one name together: who gets another into a certificate is not let in as somebody else."""
+    several = [x509.NameAttribute(NameOID.COMMON_NAME, name) for name in ("guest", "worker")]
+    expect_refusal(external, authority, authority.issue("several", x509.Name(several)), "user 'guest,worker' - ")
+    assert leveretctl_here("add_user", "guest,worker", "x", data_dir=external.data_dir).returncode == 0
+    expect_login(external, authority, authority.issue("several", x509.Name(several)))
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"), [("guest\0.example.org", "guest\\x00.example.org"), ("Guest", "Guest"), ("guest ", "guest ")]
+)
+def test_a_name_that_only_looks_like_a_users(external: TlsBroker, authority: Authority, name: str, shown: str) -> None:
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    expect_refusal(external, authority, authority.issue("looks-like", subject), f"user '{shown}' - invalid credentials")
+
+
 def test_a_plain_connection_is_not_offered_it(external: TlsBroker) -> None:
     with RawClient(external.port) as client:
         assert mechanisms(client) == b"PLAIN"

@@ -1,4 +1,4 @@
-"""The HTTP API over TLS."""
+"""The HTTP API and the metrics over TLS."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import json
 import os
 import re
 import shutil
+import signal
 import ssl
+import time
+import urllib.error
 import urllib.request
 from contextlib import closing
 from pathlib import Path
@@ -49,7 +52,9 @@ def get(broker: BrokerProcess, path: str, context: ssl.SSLContext | None) -> Any
 def test_the_api_is_there_with_tls_and_without(tmp_path: Path, authority: Authority, server: Issued) -> None:
     with with_https(tmp_path, server) as broker:
         for context in (None, authority.context()):
-            listeners = get(broker, "/api/overview", context)["listeners"]
+            overview = get(broker, "/api/overview", context)
+            listeners = overview["listeners"]
+            assert [each["port"] for each in overview["contexts"]] == [str(each["port"]) for each in listeners[1:]]
             assert [each["protocol"] for each in listeners] == ["amqp", "http", "https", "http/prometheus"]
 
 
@@ -113,3 +118,36 @@ def test_without_a_certificate_it_does_not_start(tmp_path: Path) -> None:
     broker.environment = {"LEVERET_MANAGEMENT_TLS_PORT": "0"}
     with pytest.raises(AssertionError, match="cannot listen for the HTTP API with TLS: no certificate is configured"):
         broker.start()
+
+
+def test_the_metrics_have_tls_of_their_own(tmp_path: Path, authority: Authority, server: Issued) -> None:
+    """And a certificate that is replaced is shown there, too."""
+    broker = BrokerProcess(tmp_path)
+    broker.environment = {
+        "LEVERET_PROMETHEUS_TLS_PORT": "0",
+        "LEVERET_PROMETHEUS_TLS_CERTFILE": str(server.certfile),
+        "LEVERET_PROMETHEUS_TLS_KEYFILE": str(server.keyfile),
+    }
+    with broker:
+        found = re.search(r"listening on https\+prometheus://127\.0\.0\.1:(\d+)", broker.log_path.read_text())
+        assert found
+        place = f"https://localhost:{found[1]}/metrics"
+        with urllib.request.urlopen(place, timeout=10, context=authority.context()) as answer:
+            assert b"rabbitmq_identity_info" in answer.read()
+        os.kill(broker.pid, signal.SIGHUP)
+        deadline = time.monotonic() + 10
+        while "certificates for the metrics were read again" not in broker.log_path.read_text():
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+        listeners = get_plain(broker, "/api/overview")["listeners"]
+        assert [each["protocol"] for each in listeners] == ["amqp", "http", "http/prometheus", "https/prometheus"]
+        with pytest.raises(urllib.error.HTTPError, match="503") as failed:
+            get_plain(broker, "/api/health/checks/certificate-expiration/10/years")
+        assert [each["protocol"] for each in json.load(failed.value)["expired"]] == ["https/prometheus"]
+
+
+def get_plain(broker: BrokerProcess, path: str) -> Any:
+    """What the API answers without TLS."""
+    request = urllib.request.Request(f"http://localhost:{broker.http_port}{path}", headers=GUEST)
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return json.load(answer)

@@ -21,16 +21,17 @@ from leveret.broker.connection import Connection
 from leveret.broker.defaults import Defaults
 from leveret.broker.durability import Store
 from leveret.broker.events import INTERNAL_USER, Events
+from leveret.broker.failed_logins import FailedLogins
 from leveret.broker.histogram import FAST_SECONDS, Histogram
 from leveret.broker.limits import NO_LIMIT, NodeLimits, Usage, reached
-from leveret.broker.login import FailedLogins, LoginAttempts, SlowWork
+from leveret.broker.login import LoginAttempts, SlowWork
 from leveret.broker.mechanisms import DEFAULT_MECHANISMS
 from leveret.broker.parameters import CLUSTER_ID, ID_SIZE, Parameters, new_cluster_id
 from leveret.broker.permissions import Permissions
 from leveret.broker.queue import Queue
 from leveret.broker.redeclaring import STRICT
 from leveret.broker.timers import Timers
-from leveret.broker.traffic import Churn, Traffic
+from leveret.broker.traffic import Churn, MessageSizes, Traffic
 from leveret.broker.users import Users
 from leveret.broker.vhost import VirtualHost, check_default_queue_type
 
@@ -95,7 +96,7 @@ class Broker:
         self.users: Final = Users(self, loopback_users)
         self.permissions: Final = Permissions(self)
         self.parameters: Final = Parameters(self)
-        self.failed_logins: Final = FailedLogins()
+        self.failed_logins: Final = FailedLogins(self.timers)
         self.login_attempts: Final = LoginAttempts()
         self.mechanisms: tuple[str, ...] = DEFAULT_MECHANISMS  # by which clients may log in, in order of preference
         self.slow_work = SlowWork()
@@ -103,6 +104,7 @@ class Broker:
         self.redeclare: Final = redeclare  # how strictly redeclares are compared
         self.usage: Final = Usage()
         self.churn: Final = Churn()
+        self.message_sizes: Final = MessageSizes()
         self.tick_seconds: Final = Histogram(FAST_SECONDS)
         self.former_traffic: Final = Traffic()  # of virtual hosts that were deleted
         self.touched: Final[list[Queue]] = []  # queues that may have something to deliver

@@ -2,7 +2,8 @@
 
 `feed` is where the time goes. It splits frames in place, and a publish whose payload it has seen before goes from
 bytes to queue without a method being decoded: the cached route is looked up by the payload, and if header and body
-lie whole behind it, they are cut out in one piece.
+lie whole behind it, they are cut out in one piece. All frames but publishes and acks are handled by
+`connection_frames`.
 """
 
 from __future__ import annotations
@@ -17,13 +18,10 @@ from leveret.amqp.field_table import Table
 from leveret.amqp.frame import (
     HEARTBEAT_FRAME,
     PROTOCOL_HEADER,
-    describe_frame,
     invalid_frame_end,
-    unknown_frame,
 )
-from leveret.amqp.methods import BasicPublish, ChannelOpen, ConnectionClose, decode_method
+from leveret.amqp.methods import BasicPublish, ConnectionClose, decode_method
 from leveret.amqp.reply_codes import (
-    CHANNEL_ERROR,
     CONNECTION_FORCED,
     FRAME_ERROR,
     INTERNAL_ERROR,
@@ -32,8 +30,9 @@ from leveret.amqp.reply_codes import (
     SoftError,
     with_method,
 )
-from leveret.broker import alarms, channel_methods, connection_log, connection_methods
+from leveret.broker import alarms, connection_log, connection_methods
 from leveret.broker.channel import Channel
+from leveret.broker.connection_frames import frame_too_large, handle_frame
 from leveret.broker.connection_state import (
     CLOSED,
     CLOSING,
@@ -63,7 +62,6 @@ log: Final = logging.getLogger("leveret.connection")
 METHOD: Final[i64] = 1
 HEADER: Final[i64] = 2
 BODY: Final[i64] = 3
-HEARTBEAT: Final[i64] = 8
 FRAME_END: Final[i64] = 0xCE
 BASIC_CLASS: Final[i64] = 60
 BASIC_PUBLISH: Final[i64] = (60 << 16) | 40
@@ -198,7 +196,7 @@ class Connection(Output):
                 return at
             size = i64(read_i32_be(data, at + 3))
             if size > self.frame_max or size < 0:
-                raise HardError(FRAME_ERROR, self._frame_too_large(size, data[at]))
+                raise frame_too_large(size, data[at], self.frame_max)
             after: i64 = at + 7 + size
             if after >= end:
                 self._needed = 8 + size
@@ -228,7 +226,7 @@ class Connection(Output):
                     if method_id == BASIC_ACK and size == 13:
                         self._ack(channel, read_i64_be(data, after - 9), data[after - 1] & 1 != 0)
                         continue
-                self._slow_frame(kind, number, channel, data[after - size - 7 : at])
+                handle_frame(self, kind, number, channel, data[after - size - 7 : at])
             except HardError as error:
                 self.fail(error)
             if self.state == CLOSED:
@@ -317,54 +315,6 @@ class Connection(Output):
             channel.ack(tag, multiple)
         except SoftError as error:
             channel.fail(with_method(error, BASIC_ACK))
-
-    def _slow_frame(self, kind: i64, number: i64, channel: Channel | None, frame: bytes) -> None:
-        """Any frame that is not a publish or an ack on an open channel."""
-        if self.state == CLOSING:
-            if kind == METHOD and number == 0:
-                connection_methods.handle_while_closing(self, decode_method(frame[7:-1]))
-            return
-        if kind == HEARTBEAT:
-            if number != 0 or len(frame) != 8:
-                raise unknown_frame(int(kind), frame[7:-1])
-            return
-        if kind != METHOD and kind != HEADER and kind != BODY:
-            raise unknown_frame(int(kind), frame[7:-1])
-        if number == 0:
-            if kind != METHOD:
-                raise HardError(CHANNEL_ERROR, f"{describe_frame(int(kind), frame[7:-1])} on channel 0")
-            connection_methods.handle(self, decode_method(frame[7:-1]))
-        elif self.state != RUNNING:
-            raise HardError(CHANNEL_ERROR, f"frame on channel {int(number)} before connection.open-ok")
-        elif channel is not None:
-            self._channel_frame(kind, channel, frame)
-        else:
-            method = decode_method(frame[7:-1]) if kind == METHOD else None
-            if not isinstance(method, ChannelOpen):
-                class_id, method_id = (0, 0) if method is None else (method.class_id, method.method_id)
-                raise HardError(CHANNEL_ERROR, "expected 'channel.open'", class_id, method_id)
-            channel_methods.open_channel(self, int(number))
-
-    def _channel_frame(self, kind: i64, channel: Channel, frame: bytes) -> None:
-        if channel.closing:
-            if kind == METHOD:
-                channel_methods.handle_while_closing(channel, decode_method(frame[7:-1]))
-            return
-        try:
-            if kind == METHOD:
-                channel_methods.handle(channel, decode_method(frame[7:-1]))
-            elif kind == HEADER:
-                if len(frame) < 22:
-                    raise HardError(FRAME_ERROR, "content header is too short")
-                channel.content_header(frame, i64(read_i16_be(frame, 7)), i64(read_i16_be(frame, 9)))
-            else:
-                channel.content_body(frame)
-        except SoftError as error:
-            channel.fail(error if kind == METHOD else with_method(error, BASIC_PUBLISH))
-
-    def _frame_too_large(self, size: i64, kind: int) -> str:
-        shown = int(size) & 0xFFFFFFFF
-        return f"type {kind}, all octets = <<>>: {{frame_too_large,{shown},{int(self.frame_max) - 8}}}"
 
     def go_on(self) -> None:
         """What the client's requests had to wait for is done: handle what came meanwhile."""

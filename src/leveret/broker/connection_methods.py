@@ -97,7 +97,10 @@ def start_ok(connection: Connection, method: ConnectionStartOk) -> None:
     login.name = name
     connection.waiting = True  # nothing else that the client sends is handled before that is done
     host = connection.peer.rpartition(":")[0]
-    PasswordCheck(connection.broker, name, password, host, connection.from_loopback, login.done).begin()
+    check = login.check = PasswordCheck(
+        connection.broker, name, password, host, connection.from_loopback, login.done, is_wanted=login.is_wanted
+    )
+    check.begin()
 
 
 class Login:
@@ -106,18 +109,24 @@ class Login:
     def __init__(self, connection: Connection) -> None:
         self._connection: Final = connection
         self.name = ""  # who they say they are
+        self.check: PasswordCheck | None = None
+
+    def is_wanted(self) -> bool:
+        """Whether the client is still there; may be called in any thread."""
+        return self._connection.state == EXPECT_START_OK
 
     def done(self, user: User | None, reason: str) -> None:
         """Go on to connection.tune, or close: with 403 if the client knows authentication_failure_close."""
         connection = self._connection
         connection.waiting = False
-        if connection.state != EXPECT_START_OK:
-            return  # it is gone
+        if not self.is_wanted():
+            return  # the client is gone
         if user is None:
             mechanism = connection.auth_mechanism
             connection_log.login_refused(connection, mechanism, reason)
             connection.broker.events.login_refused(connection, self.name, reason)
-            if connection.understands("authentication_failure_close"):
+            unseen = self.check is not None and self.check.is_unseen  # so the password may be right: let them try again
+            if connection.understands("authentication_failure_close") and not unseen:
                 text = f"Login was refused using authentication mechanism {mechanism}. "
                 error = HardError(ACCESS_REFUSED, text + "For details see the broker logfile.")
                 connection.close(error.code, error.text)

@@ -1,43 +1,33 @@
 """Logging in: the SASL mechanisms that carry a password, its check, and what comes of repeated failures.
 
 Some users may only come from loopback, as in RabbitMQ. The login by certificate is in `mechanisms`.
-
-Who fails again and again is made to wait, longer each time, before the next password is even looked at, so that
-nothing can be learned from how long a refusal takes. That holds for one user name from one address, so that nobody
-else can be locked out.
+Who has to wait for their turn is told by `failed_logins`.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from mypy_extensions import mypyc_attr
 
 from leveret.amqp.field_table import decode_table
 from leveret.amqp.reply_codes import AMQPError
+from leveret.broker.failed_logins import LONGEST_WAIT, LoginLine
 from leveret.broker.users import Secret
 
 if TYPE_CHECKING:
     from leveret.broker.broker import Broker
+    from leveret.broker.timers import Timer
     from leveret.broker.users import User
-
-log: Final = logging.getLogger("leveret.connection")
 
 AMQP: Final = "amqp091"  # as RabbitMQ calls it where it counts logins
 HTTP: Final = "http"
 PROTOCOLS: Final = (AMQP, HTTP)
-FREE_FAILURES: Final = 3  # as many as somebody who mistypes a password may need
-FIRST_DELAY: Final = 0.25  # seconds before the attempt behind those; doubled by each further failure
-LONGEST_DELAY: Final = 4.0  # seconds; well below the handshake timeout
 BLANK_PASSWORD: Final = (  # RabbitMQ's words, as far as they are true here
     " attempted to log in with a blank password, which is prohibited by the internal authN backend. "
     "Change the password for the user to be non-blank."
 )
-FORGOTTEN_AFTER: Final = 60.0  # seconds without a failure
-FAILURES_KEPT: Final = 10_000  # names and addresses, so that strangers can't fill the memory,
-LONGEST_KEPT: Final = 256  # and characters of a name, for the same reason
 
 
 class BadCredentials(Exception):
@@ -61,52 +51,6 @@ def credentials(mechanism: str, response: bytes) -> tuple[str, bytes]:
     return str(login.value), str(password.value).encode("utf-8", "surrogateescape")
 
 
-class Failures:
-    """The latest failures of one user name from one address."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.latest = 0.0
-
-
-class FailedLogins:
-    """The failed logins of one broker, by user name and address. Times are those of the broker's timers."""
-
-    def __init__(self) -> None:
-        self._failures: Final[dict[tuple[str, str], Failures]] = {}
-
-    def delay(self, name: str, address: str, now: float) -> float:
-        """How many seconds the next attempt has to wait before its password is looked at."""
-        name = name[:LONGEST_KEPT]
-        failures = self._failures.get((name, address))
-        if failures is None or failures.count < FREE_FAILURES:
-            return 0.0
-        if now - failures.latest > FORGOTTEN_AFTER:
-            del self._failures[name, address]
-            return 0.0
-        return min(FIRST_DELAY * 2.0 ** min(failures.count - FREE_FAILURES, 16), LONGEST_DELAY)
-
-    def failed(self, name: str, address: str, now: float) -> None:
-        """A password was wrong."""
-        name = name[:LONGEST_KEPT]
-        failures = self._failures.pop((name, address), None)
-        if failures is None:
-            failures = Failures()
-            if len(self._failures) >= FAILURES_KEPT:
-                del self._failures[next(iter(self._failures))]  # whose latest failure is the longest ago
-        elif now - failures.latest > FORGOTTEN_AFTER:
-            failures.count = 0
-        failures.count += 1
-        failures.latest = now
-        self._failures[name, address] = failures
-        if failures.count >= FREE_FAILURES:
-            log.warning("%s failed logins of user '%s' from %s in a row", failures.count, name, address)
-
-    def succeeded(self, name: str, address: str) -> None:
-        """A password was right."""
-        self._failures.pop((name[:LONGEST_KEPT], address), None)
-
-
 class LoginAttempts:
     """How many passwords were right and wrong, by protocol."""
 
@@ -121,6 +65,11 @@ class LoginAttempts:
             self.succeeded[protocol] = self.failed[protocol] = 0
 
 
+def always() -> bool:
+    """For those who wait for an answer whatever happens."""
+    return True
+
+
 class PasswordCheck:
     """One password that is to be checked, and what follows from that."""
 
@@ -133,8 +82,12 @@ class PasswordCheck:
         from_loopback: bool,
         done: Callable[[User | None, str], None],
         protocol: str = AMQP,
+        is_wanted: Callable[[], bool] = always,
     ) -> None:
-        """`address` is where it comes from, without a port; `done` is given the user, or why they are refused."""
+        """`address` is where it comes from, without a port; `done` is given the user, or why they are refused.
+
+        `is_wanted` tells whether somebody still waits for that, and may be called in any thread.
+        """
         self._broker: Final = broker
         self._name: Final = name
         self._password: Final = password
@@ -142,17 +95,55 @@ class PasswordCheck:
         self._from_loopback: Final = from_loopback
         self._done: Final = done
         self._protocol: Final = protocol
+        self._is_wanted: Final = is_wanted
+        self._passed: Final[list[LoginLine]] = []
         self._secret: Secret | None = None
+        self._compared = False
         self._right = False
+        self.is_unseen = False  # it had to wait for too long, and was refused
+        self._deadline: Timer | None = None
 
     def begin(self) -> None:
-        """Check the password, after the delay that earlier failures cost. It may be done when this returns."""
-        timers = self._broker.timers
-        delay = self._broker.failed_logins.delay(self._name, self._address, timers.now)
-        if delay > 0:
-            timers.after(delay, self._compare)
-        else:
+        """Check the password when its turn comes. It may be done when this returns."""
+        line = self._broker.failed_logins.line_of_name(self._name, self._address)
+        if line.is_full():
+            self._refuse()
+            return
+        self._deadline = self._broker.timers.after(LONGEST_WAIT, self._refuse)
+        self._enter(line)
+
+    def _enter(self, line: LoginLine) -> None:
+        self._passed.append(line)
+        line.enter(self)
+
+    def passed(self) -> None:
+        """Its turn has come in one line; there may be another."""
+        line = None
+        if len(self._passed) == 1:
+            line = self._broker.failed_logins.line_of_address(self._name, self._address)
+        if line is None:
             self._compare()
+        elif line.is_full():
+            self._refuse()
+            self._leave(self._passed)
+        else:
+            self._enter(line)
+
+    def is_over(self) -> bool:
+        """Whether nobody waits for what comes of it; may be called in any thread."""
+        return self.is_unseen or not self._is_wanted()
+
+    def dropped(self) -> None:
+        """It was over when its turn came in the latest line."""
+        self._cancel_deadline()
+        self._leave(self._passed[:-1])
+
+    def _refuse(self) -> None:
+        """It has waited for too long, or too many do."""
+        self.is_unseen = True
+        self._cancel_deadline()
+        self._broker.login_attempts.failed[self._protocol] += 1
+        self._done(None, f"user '{self._name}' - too many attempts from {self._address}")
 
     def _compare(self) -> None:
         secret = self._secret = self._broker.users.secret(self._name)
@@ -163,27 +154,52 @@ class PasswordCheck:
             self.finish()
 
     def run(self) -> None:
-        """Compare the password; may be called in any thread."""
+        """Compare the password, unless that came to nothing while it waited; may be called in any thread."""
         secret = self._secret
-        self._right = secret is not None and secret.opened_by(self._password)
+        if secret is not None and not self.is_over():
+            self._right = secret.opened_by(self._password)
+            self._compared = True
 
     def finish(self) -> None:
         """Say what came of it; on the event loop."""
-        broker = self._broker
-        user = broker.users.find(self._name)
-        secret = self._secret
+        self._cancel_deadline()
+        user = self._user_of_password()
+        logins = self._broker.failed_logins
+        if user is not None:
+            logins.succeeded(self._name, self._address)
+        elif self._compared:
+            for line in self._passed:
+                line.failed()
+        if not self.is_unseen:
+            self._answer(user)
+        self._leave(self._passed)
+
+    def _user_of_password(self) -> User | None:
+        user, secret = self._broker.users.find(self._name), self._secret
         if not self._right or user is None or secret is None or user.password_hash != secret.password_hash:
-            broker.login_attempts.failed[self._protocol] += 1
-            broker.failed_logins.failed(self._name, self._address, broker.timers.now)
+            return None
+        return user
+
+    def _answer(self, user: User | None) -> None:
+        broker = self._broker
+        attempts = broker.login_attempts.failed if user is None else broker.login_attempts.succeeded
+        attempts[self._protocol] += 1
+        if user is None:
             blank = BLANK_PASSWORD if self._password == b"" else " - invalid credentials"
             self._done(None, f"user '{self._name}'{blank}")
-            return
-        broker.login_attempts.succeeded[self._protocol] += 1
-        broker.failed_logins.succeeded(self._name, self._address)
-        if self._name in broker.users.loopback_only and not self._from_loopback:
+        elif self._name in broker.users.loopback_only and not self._from_loopback:
             self._done(None, f"user '{self._name}' can only connect via localhost")
         else:
             self._done(user, "")
+
+    def _leave(self, lines: Sequence[LoginLine]) -> None:
+        for line in lines:
+            line.left()
+        self._broker.failed_logins.tidy(self._name, self._address)
+
+    def _cancel_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)

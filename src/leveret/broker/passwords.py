@@ -10,6 +10,7 @@ from __future__ import annotations
 import binascii
 import hashlib
 import hmac
+import re
 from typing import Any, Final
 
 SHA256: Final = "rabbit_password_hashing_sha256"
@@ -17,6 +18,8 @@ SHA512: Final = "rabbit_password_hashing_sha512"
 MD5: Final = "rabbit_password_hashing_md5"
 BCRYPT: Final = "bcrypt"
 DIGESTS: Final = {SHA256: "sha256", SHA512: "sha512", MD5: "md5"}
+BCRYPT_HASH: Final = re.compile(r"\$2[abxy]?\$([0-9]{2})\$[./A-Za-z0-9]{53}")
+HIGHEST_COST: Final = 15  # some seconds; each more takes twice as long
 SALT: Final = 4  # octets
 NO_PASSWORD: Final = ""  # the hash of users who can't log in with one
 
@@ -45,8 +48,11 @@ def check_hash(password_hash: str, algorithm: str) -> None:
     if password_hash == NO_PASSWORD:
         return
     if algorithm == BCRYPT:
-        if not password_hash.startswith("$2"):
+        found = BCRYPT_HASH.fullmatch(password_hash)
+        if found is None:
             raise InvalidHash("not a bcrypt hash")
+        if int(found[1]) > HIGHEST_COST:
+            raise InvalidHash(f"a bcrypt hash with a cost above {HIGHEST_COST} takes too long to be checked")
         if bcrypt() is None:
             raise InvalidHash("bcrypt hashes need the Python package bcrypt: pip install leveret[bcrypt]")
         return

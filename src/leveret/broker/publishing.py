@@ -66,7 +66,7 @@ def publish(channel: Channel, route: Route, content: bytes) -> None:
     connection = channel.connection
     time_ms = connection.broker.timers.time_ms
     message = Message(route.address, content, connection.frame_max, persistent, time_ms, NEVER)
-    count_publish(channel, route, route.queues)
+    count_publish(channel, route, message, route.queues)
     if channel.transaction is None:
         take_in(channel, message, route.queues, route.mandatory)
     else:
@@ -104,7 +104,7 @@ def publish_with_properties(channel: Channel, route: Route, content: bytes, flag
         queues = vhost.route(route.exchange, keys, properties, message, admissions)[0]
         if vhost.firehose.on:
             vhost.firehose.published(channel, message, keys, queues)
-    count_publish(channel, route, queues)
+    count_publish(channel, route, message, queues)
     if channel.transaction is not None:
         keys = keys or [address.routing_key]
         channel.transaction.publish(for_commit(message, queues, keys, route.mandatory, admissions))
@@ -126,8 +126,9 @@ def for_commit(
     return Publication(message, list(names), delay_queues, mandatory, admissions)
 
 
-def count_publish(channel: Channel, route: Route, queues: list[Queue]) -> None:
+def count_publish(channel: Channel, route: Route, message: Message, queues: list[Queue]) -> None:
     """Count a message that was published, and its ways out of the exchange."""
+    channel.connection.broker.message_sizes.add(message.body_size())
     channel.traffic.publish += 1
     route.exchange.publish_in += 1
     route.exchange.publish_out += len(queues)

@@ -7,6 +7,7 @@ channel ends (`pour_into`), so that nothing is lost and nothing counted twice.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import Final
 
 from mypy_extensions import i64
@@ -24,6 +25,9 @@ FIELDS: Final = (
     "ack",
     "redeliver",
 )
+
+
+SIZE_BOUNDS: Final = (100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 50_000_000, 100_000_000)
 
 
 class Traffic:
@@ -95,6 +99,36 @@ def count_deliveries(queue: Traffic, channel: Traffic, no_ack: bool, count: i64)
     else:
         queue.deliver += count
         channel.deliver += count
+
+
+class MessageSizes:
+    """How large the messages were that clients have published: octets of their bodies, by RabbitMQ's bounds.
+
+    Counters of their own for what is usual spare each message a walk through a list.
+    """
+
+    def __init__(self) -> None:
+        self.octets: i64 = 0
+        self._up_to_100: i64 = 0
+        self._up_to_1_000: i64 = 0
+        self._up_to_10_000: i64 = 0
+        self._larger: Final = [0] * (len(SIZE_BOUNDS) + 1)
+
+    def add(self, size: i64) -> None:
+        """Count a message."""
+        self.octets += size
+        if size <= 100:
+            self._up_to_100 += 1
+        elif size <= 1_000:
+            self._up_to_1_000 += 1
+        elif size <= 10_000:
+            self._up_to_10_000 += 1
+        else:
+            self._larger[bisect_left(SIZE_BOUNDS, int(size))] += 1
+
+    def counts(self) -> list[int]:
+        """How many messages each bound has that are larger than the bound before; at last those above all bounds."""
+        return [int(self._up_to_100), int(self._up_to_1_000), int(self._up_to_10_000), *self._larger[3:]]
 
 
 class Octets:

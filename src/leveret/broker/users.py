@@ -99,7 +99,7 @@ class Users:
 
     def secret(self, name: str) -> Secret:
         """What the password of that user has to be compared with, also if there is no such user."""
-        digest = hashlib.sha256(self._key + name.encode("utf-8", "surrogateescape")).digest()
+        digest = hashlib.sha256(self._key + name.encode("utf-8", "backslashreplace")).digest()
         others = self._with_password()
         other = others[int.from_bytes(digest[:6], "big") % len(others)] if others else None
         user = self._users.get(name)

@@ -17,11 +17,10 @@ from leveret.cli.serve_options import configuration_of
 from leveret.management.definitions.loading import CannotLoad, document_of, files_in, read
 from leveret.server.amqp_listeners import NOWHERE_TO_LISTEN, tls_options
 from leveret.server.configuration import Configuration, InvalidConfiguration
-from leveret.server.listener import CannotListen
-from leveret.server.management import api_certificates, metrics_certificates
+from leveret.server.management import API, METRICS, PURPOSES, management_tls, metrics_tls
 from leveret.server.setting_table import MASK
 from leveret.server.settings import SETTINGS, Settings
-from leveret.server.tls import CannotUse, Certificates
+from leveret.server.tls import CannotUse, Certificates, TlsOptions
 
 HEADINGS = ("setting", "value", "from")
 
@@ -57,19 +56,10 @@ def run_config(arguments: argparse.Namespace) -> int:
 def problems_of(settings: Settings) -> Iterator[str]:
     """Why a broker would not start with what the settings name."""
     if settings.tls_bind:
-        try:
-            Certificates(tls_options(settings), "AMQP")
-        except CannotUse as error:
-            yield f"cannot listen for TLS: {error}"
-    for port, certificates in (
-        (settings.management_tls_port, api_certificates),
-        (settings.prometheus_tls_port, metrics_certificates),
-    ):
-        try:
-            if port is not None:
-                certificates(settings)
-        except CannotListen as error:
-            yield str(error)
+        yield from problems_of_certificates(tls_options(settings), "TLS")
+    for purpose, tls in ((API, management_tls(settings)), (METRICS, metrics_tls(settings))):
+        if tls.port is not None:
+            yield from problems_of_certificates(tls.options, f"{PURPOSES[purpose]} with TLS")
     if not (settings.bind or settings.tls_bind or settings.unix_socket):
         yield NOWHERE_TO_LISTEN
     if settings.load_definitions is not None:
@@ -78,6 +68,14 @@ def problems_of(settings: Settings) -> Iterator[str]:
                 document_of(file, read(file))
         except CannotLoad as error:
             yield str(error)
+
+
+def problems_of_certificates(options: TlsOptions, purpose: str) -> Iterator[str]:
+    """Why the certificates can't be used, if they can't."""
+    try:
+        Certificates(options, purpose)
+    except CannotUse as error:
+        yield f"cannot listen for {purpose}: {error}"
 
 
 def rows_of(configuration: Configuration) -> list[tuple[str, str, str]]:

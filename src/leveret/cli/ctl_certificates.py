@@ -23,7 +23,8 @@ PLAIN_ATOM: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_@]*")
 
 def certificate_expiration(command: Command, options: Options, _words: list[str]) -> int:
     """Fails with status 69 if a certificate ends within the time that is asked for. Raises ControlFailure."""
-    request: dict[str, object] = {"command": command.name, "seconds": options.within * SECONDS[options.unit]}
+    period = {"within": options.within, "unit": options.unit}  # which is what the HTTP API is asked
+    request: dict[str, object] = {"command": command.name, "seconds": options.within * SECONDS[options.unit], **period}
     with connect(options) as client:
         done = client.ask(request).get("done")
         node = done.get("node") if isinstance(done, dict) else node_status(client).get("node_name")

@@ -1,4 +1,4 @@
-"""The changes of the control socket as calls of the HTTP API, which is to say what rabbitmqctl would refuse."""
+"""The changes and checks of the control socket as calls of the HTTP API, refused in rabbitmqctl's words."""
 
 from __future__ import annotations
 
@@ -212,6 +212,12 @@ def found_queue(api: Api, path: tuple[str, ...], missing: ControlFailure) -> dic
     return queue if isinstance(queue, dict) else {}
 
 
+def expiring_certificates(api: Api, request: Request) -> Done:
+    """The listeners whose certificates end soon."""
+    path = ("health", "checks", "certificate-expiration", str(request["within"]), str(request["unit"]))
+    return {"expired": api.call("GET", *path).get("expired", [])}
+
+
 CHANGES: Final[dict[str, Change]] = {
     "add_user": add_user,
     "delete_user": delete_user,
@@ -262,6 +268,7 @@ CHANGES: Final[dict[str, Change]] = {
     "close_all_connections": close_connections,
     "purge_queue": purge_queue,
     "delete_queue": delete_queue,
+    "check_certificate_expiration": expiring_certificates,
 }
 
 

@@ -84,7 +84,7 @@ class RemoteClient:
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
             raise ControlFailure(UNAVAILABLE, f"cannot reach the HTTP API at {self._place}: {reason}") from None
         decoded = decode(content)
-        if answer.status < 400:
+        if answer.status < 400 or is_failed_check(answer.status, decoded):
             return decoded
         raise self._failure(answer.status, decoded, path)
 
@@ -124,6 +124,11 @@ def decode(content: bytes) -> object:
         return json.loads(content) if content else None
     except ValueError:
         return None
+
+
+def is_failed_check(status: int, decoded: object) -> bool:
+    """Whether an answer is that of a health check that failed, which says why, and no failure to answer."""
+    return status == 503 and isinstance(decoded, dict) and decoded.get("status") == "failed"
 
 
 def without_password(url: str) -> str:

@@ -6,7 +6,7 @@ one that ends soon, and so does a certificate that is not yet valid, as in Rabbi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -15,14 +15,18 @@ from leveret.management.status import listener
 from leveret.server.certificate_dates import CannotRead, Validity, validities
 
 TIME: Final = "%Y-%m-%d %H:%M:%S"
-CertificateFiles = Mapping[str, tuple[Path | None, Path | None]]  # by the listener's URL: its own, its authorities'
+CertificatePair = tuple[Path | None, Path | None]  # the file of a certificate, and that of the clients' authorities
+CertificateFiles = Mapping[str, Sequence[CertificatePair]]  # by the listener's URL; certificates by host name come last
 
 
 def expiring_listeners(node: str, files: CertificateFiles, seconds: int) -> list[dict[str, object]]:
-    """The listeners one of whose certificates ends within so many seconds, with the dates of those that do."""
+    """The listeners one of whose certificates ends within so many seconds, with the dates of those that do.
+
+    A listener is there once for its own certificate, and once for each that it has for a host name.
+    """
     now = datetime.now(UTC)
     found: list[dict[str, object]] = []
-    for url, (certfile, cacertfile) in files.items():
+    for url, certfile, cacertfile in [(url, *pair) for url, pairs in files.items() for pair in pairs]:
         own, authorities = expiring(certfile, now, seconds), expiring(cacertfile, now, seconds)
         if own or authorities:
             dates = {"certfile_expires_on": own, "cacertfile_expires_on": authorities}

@@ -5,11 +5,12 @@ Light, because the server has it from its start.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from leveret.broker.broker import Broker
+from leveret.management.certificate_expiration import CertificateFiles
 from leveret.management.rates import Rates
 
 
@@ -28,7 +29,7 @@ class HttpOptions:
 class Node:
     """One broker with its surroundings. `listeners` are URLs, sizes are octets; no data folder: nothing is on disk.
 
-    `certificate_files` has, by the URL of each listener with TLS, the file of its certificate and that of authorities.
+    `certificate_files` is told by `certificate_expiration`.
     """
 
     broker: Broker
@@ -38,9 +39,10 @@ class Node:
     limits: Callable[[], tuple[int, int]]  # of memory in use, and of free disk
     rates: Rates
     files: Callable[[], tuple[Sequence[str], Sequence[str]]]  # of the configuration, and of the log
-    certificate_files: Mapping[str, tuple[Path | None, Path | None]]
+    certificate_files: CertificateFiles
     metrics_path: str = "/metrics"
     metrics_per_object: bool = False
+    metrics_for_monitors_alone: bool = False
     http: HttpOptions = HttpOptions()
 
     @property

@@ -16,6 +16,7 @@ from leveret.server.certificate import ALTERNATIVE_NAME, ALTERNATIVE_NAMES, Logi
 from leveret.server.from_settings import socket_options
 from leveret.server.listener import CannotListen, Listener, adopt, listen_tcp, listen_unix
 from leveret.server.proxy_protocol import ProxyRule, parse_network
+from leveret.server.service_manager import HandedSockets
 from leveret.server.setting_kinds import split_address
 from leveret.server.settings import Settings
 from leveret.server.tick import Tick
@@ -67,7 +68,7 @@ class AmqpListeners:
         self._settings: Final = settings
         self._options: Final = socket_options(settings)
 
-    async def open(self, handed: dict[str, list[socket.socket]]) -> None:
+    async def open(self, handed: HandedSockets) -> None:
         """Open every listener; takes the sockets that it uses out of `handed`. Raises CannotListen."""
         settings = self._settings
         proxy = None
@@ -106,9 +107,9 @@ class AmqpListeners:
         """Where clients find the broker."""
         return [listener.url for listener in self.opened]
 
-    def certificate_files(self) -> dict[str, tuple[Path | None, Path | None]]:
-        """The files of the certificate and of the authorities, by the URL of each listener with TLS."""
-        files = self._settings.tls_certfile, self._settings.tls_cacertfile
+    def certificate_files(self) -> dict[str, list[tuple[Path | None, Path | None]]]:
+        """The files of certificates and of authorities, by the URL of each listener with TLS."""
+        files = [] if self.certificates is None else self.certificates.files()
         return {listener.url: files for listener in self.opened if listener.url.startswith(f"{TLS}://")}
 
     def reload(self, _: Settings) -> None:

@@ -149,7 +149,7 @@ class Arrival:
         self._begin_tls()
         if behind:
             self._incoming.write(behind)
-            self._shake_hands()
+            self._shake_hands_in_turn()
 
     # TLS
 
@@ -159,6 +159,15 @@ class Arrival:
         self._deadline.cancel()
         self._deadline = self._loop.call_later(settings.timeout, self._too_late)
         self._tls = settings.certificates.current().wrap_bio(self._incoming, self._outgoing, server_side=True)
+
+    def _shake_hands_in_turn(self) -> None:
+        """Go on with what came together with the header, which no socket that is readable will remind of."""
+        if self not in self._entrance.arrivals:
+            return
+        if self._entrance.may_step():
+            self._shake_hands()
+        else:
+            self._loop.call_soon(self._shake_hands_in_turn)
 
     def _shake_hands(self) -> None:
         assert self._tls is not None
@@ -201,13 +210,14 @@ class Arrival:
     def _enter_with_tls(self) -> None:
         settings, connection = self._entrance.tls, self._tls
         assert settings is not None and connection is not None
-        if is_too_deep(connection, settings.certificates.settings.depth):
-            self._refuse("there are too many authorities above its certificate")
-            return
         try:
+            too_deep = is_too_deep(connection, settings.certificates.settings.depth)
             encryption = encryption_of(connection, settings.login)
-        except ValueError as error:
+        except (ValueError, ssl.SSLError) as error:
             self._refuse(f"its certificate can't be read: {error}")
+            return
+        if too_deep:
+            self._refuse("there are too many authorities above its certificate")
             return
         self._enter(b"", TlsSession(connection, self._incoming, self._outgoing, encryption))
 

@@ -20,6 +20,8 @@ from leveret.server.settings import SETTINGS, Settings
 from leveret.server.toml_file import read_toml
 
 DEFAULT: Final = "default"
+IMPLIED: Final = "its TLS is configured"
+HTTPS_PORTS: Final = {"management": 15671, "prometheus": 15691}  # RabbitMQ's
 # The first of these that there is, if neither --config nor the environment names one.
 PLACES: Final = (Path("/etc/leveret/leveret.toml"), Path("/etc/leveret/rabbitmq.conf"))
 VARIABLES: Final = ("LEVERET_CONFIG", "RABBITMQ_CONFIG_FILE")
@@ -71,6 +73,8 @@ def configure(
         raise InvalidConfiguration(reading.errors)
     values: dict[str, Any] = {name: SETTINGS[name].parse(given.text) for name, given in reading.given.items()}
     sources = {name: reading.given[name].source if name in reading.given else DEFAULT for name in SETTINGS}
+    for name, value in implied_by_tls(values).items():
+        values[name], sources[name] = value, IMPLIED
     settings = Settings(**values)
     for name, value in values.items():
         setting = SETTINGS[name]
@@ -89,6 +93,21 @@ def shortfalls(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "auth_mechanisms", f"auth_mechanisms: there is no such mechanism here: {', '.join(unknown)}"
     if settings.management_rates_mode == "detailed":
         yield "management_rates_mode", "management.rates_mode: there are no detailed rates; it has those of basic"
+
+
+def implied_by_tls(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What follows where the TLS of HTTP is configured: its port, and nothing without TLS, if only TLS is.
+
+    That is RabbitMQ's rule for its HTTP API and its metrics. For AMQP it is another: there the plain listener stays.
+    """
+    implied: dict[str, Any] = {}
+    for service, port in HTTPS_PORTS.items():
+        if any(name.startswith(f"{service}_tls_") for name in values):
+            if f"{service}_tls_port" not in values:
+                implied[f"{service}_tls_port"] = port
+            if f"{service}_port" not in values and f"{service}_bind" not in values:
+                implied[f"{service}_port"] = None
+    return implied
 
 
 def files_to_read(file: str | None, environment: Mapping[str, str]) -> list[Path]:

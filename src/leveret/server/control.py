@@ -320,9 +320,11 @@ def peer_user(sock: socket.socket) -> int | None:
 
 
 def parse(line: bytes) -> dict[str, object]:
-    """A request's object, or BadRequest."""
+    """A request's object, or BadRequest. Half a character can't be kept, but for those that stand for an octet."""
     try:
         request = json.loads(line)
+        if b"\\" in line:
+            json.dumps(request, ensure_ascii=False).encode("utf-8", "surrogateescape")
     except (ValueError, RecursionError):
         raise BadRequest("a request is one line of JSON") from None
     if not isinstance(request, dict):

@@ -96,5 +96,6 @@ def metrics_hosts(settings: Settings) -> tuple[str, ...]:
 
 
 def hosts_of_amqp(settings: Settings) -> tuple[str, ...]:
-    """The hosts of the AMQP listeners; loopback, if there is only a Unix socket."""
-    return tuple(dict.fromkeys(split_address(address)[0] for address in settings.bind)) or LOOPBACK
+    """The hosts of the plain AMQP listeners, or those with TLS; loopback, if there is only a Unix socket."""
+    addresses = settings.bind or settings.tls_bind
+    return tuple(dict.fromkeys(split_address(address)[0] for address in addresses)) or LOOPBACK

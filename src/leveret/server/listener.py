@@ -157,12 +157,17 @@ async def listen_tcp(
 
 def adopt(tick: Tick, sock: socket.socket, options: SocketOptions, entrance: Entrance | None) -> Listener:
     """Take the clients of a socket that somebody else has opened. Raises CannotListen."""
-    if sock.type != socket.SOCK_STREAM or not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-        raise CannotListen(f"cannot listen on file descriptor {sock.fileno()}: it is no listening socket")
+    check_listening(sock)
     if sock.family == socket.AF_UNIX:
         path = os.fsdecode(sock.getsockname()).replace("\0", "@")  # that begins the name of one without a file
         return Listener(tick, sock, f"amqp+unix://{path}", Path(path), ours=False)
     return Listener(tick, sock, url_for_amqp(sock, entrance), None, options, entrance)
+
+
+def check_listening(sock: socket.socket) -> None:
+    """Raises CannotListen for a socket that nobody can connect to."""
+    if sock.type != socket.SOCK_STREAM or not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        raise CannotListen(f"cannot listen on file descriptor {sock.fileno()}: it is no listening socket")
 
 
 async def open_sockets(host: str, port: int, options: SocketOptions = DEFAULT_OPTIONS) -> list[socket.socket]:

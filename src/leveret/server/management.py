@@ -13,11 +13,13 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from leveret.server.from_settings import management_hosts, metrics_hosts
-from leveret.server.listener import CannotListen, open_sockets, url_of
+from leveret.server.listener import CannotListen, check_listening, open_sockets, url_of
+from leveret.server.service_manager import HandedSockets
 from leveret.server.settings import Settings
 from leveret.server.tls import CannotUse, Certificates, TlsOptions
 
@@ -30,7 +32,17 @@ log: Final = logging.getLogger("leveret.management")
 API: Final = "leveret.management.http.serving"
 METRICS: Final = "leveret.management.metrics.serving"
 SCHEMES: Final = {API: ("http", "https"), METRICS: ("http+prometheus", "https+prometheus")}
-PURPOSES: Final = {API: "the HTTP API", METRICS: "the metrics"}  # of the certificates, for people
+PURPOSES: Final = {API: "the HTTP API", METRICS: "the metrics"}  # of certificates, for people
+HANDED: Final = {API: ("http", "https"), METRICS: ("metrics", "metrics-tls")}  # names of sockets of systemd
+
+
+@dataclass(frozen=True)
+class HttpTls:
+    """Where HTTP is served with TLS: hosts, if others than without; no port if nowhere."""
+
+    hosts: tuple[str, ...]
+    port: int | None
+    options: TlsOptions
 
 
 class HttpListeners:
@@ -47,16 +59,25 @@ class HttpListeners:
         self._context: ssl.SSLContext | None = None
         self._loading: asyncio.Task[ServedApplication | None] | None = None
 
-    async def open(self, hosts: Sequence[str], port: int | None) -> None:
-        """Listen on every address of these hosts, if there is a port. Raises CannotListen."""
-        if port is not None:
-            self._sockets.extend(await listen_http(hosts, port))
+    async def open(self, hosts: Sequence[str], port: int | None, tls: HttpTls, handed: HandedSockets) -> None:
+        """Listen on every address of these hosts, if there is a port, and where there shall be TLS.
 
-    async def open_encrypted(self, hosts: Sequence[str], port: int, certificates: Certificates) -> None:
-        """As `open`, with TLS."""
-        self._certificates = certificates
-        self._context = certificates.lasting_context()
-        self._encrypted.extend(await listen_http(hosts, port))
+        Sockets that systemd has opened are taken instead, out of `handed`. Raises CannotListen.
+        """
+        plain_name, encrypted_name = HANDED[self._module]
+        self._sockets.extend(adopt_http(handed.pop(plain_name, [])))
+        if port is not None and not self._sockets:
+            self._sockets.extend(await listen_http(hosts, port))
+        encrypted = handed.pop(encrypted_name, [])
+        if encrypted or tls.port is not None:
+            try:
+                self._certificates = Certificates(tls.options, PURPOSES[self._module])
+                self._context = self._certificates.lasting_context()
+            except CannotUse as error:
+                raise CannotListen(f"cannot listen for {PURPOSES[self._module]} with TLS: {error}") from None
+            self._encrypted.extend(adopt_http(encrypted))
+        if tls.port is not None and not self._encrypted:
+            self._encrypted.extend(await listen_http(tls.hosts or hosts, tls.port))
 
     def urls(self) -> list[str]:
         """Where it is; what is plain comes first."""
@@ -66,12 +87,11 @@ class HttpListeners:
             for sock in sockets
         ]
 
-    def certificate_files(self) -> dict[str, tuple[Path | None, Path | None]]:
-        """The files of the certificate and of the authorities, by the URL of each listener with TLS."""
+    def certificate_files(self) -> dict[str, list[tuple[Path | None, Path | None]]]:
+        """The files of certificates and of authorities, by the URL of each listener with TLS."""
         if self._certificates is None:
             return {}
-        options, scheme = self._certificates.settings, SCHEMES[self._module][1]
-        files = options.certfile, options.cacertfile
+        files, scheme = self._certificates.files(), SCHEMES[self._module][1]
         return {url_of(sock.getsockname(), scheme): files for sock in self._encrypted}
 
     def reload(self, _: Settings) -> None:
@@ -103,24 +123,20 @@ class HttpListeners:
             sock.close()
 
 
-async def open_http(management: HttpListeners, metrics: HttpListeners, settings: Settings) -> None:
-    """Listen where the settings say so. Raises CannotListen, and then listens nowhere."""
+async def open_http(
+    management: HttpListeners, metrics: HttpListeners, settings: Settings, handed: HandedSockets
+) -> None:
+    """Listen where the settings say so, or on what systemd handed over; CannotListen, and then nothing listens."""
     try:
-        await management.open(management_hosts(settings), settings.management_port)
-        if settings.management_tls_port is not None:
-            hosts = settings.management_tls_bind or management_hosts(settings)
-            await management.open_encrypted(hosts, settings.management_tls_port, api_certificates(settings))
-        await metrics.open(metrics_hosts(settings), settings.prometheus_port)
-        if settings.prometheus_tls_port is not None:
-            hosts = settings.prometheus_tls_bind or metrics_hosts(settings)
-            await metrics.open_encrypted(hosts, settings.prometheus_tls_port, metrics_certificates(settings))
+        await management.open(management_hosts(settings), settings.management_port, management_tls(settings), handed)
+        await metrics.open(metrics_hosts(settings), settings.prometheus_port, metrics_tls(settings), handed)
     except CannotListen:
         await asyncio.gather(management.close(), metrics.close())
         raise
 
 
-def api_certificates(settings: Settings) -> Certificates:
-    """The TLS of the HTTP API. Raises CannotListen."""
+def management_tls(settings: Settings) -> HttpTls:
+    """The TLS of the HTTP API."""
     options = TlsOptions(
         certfile=settings.management_tls_certfile,
         keyfile=settings.management_tls_keyfile,
@@ -132,11 +148,11 @@ def api_certificates(settings: Settings) -> Certificates:
         versions=settings.management_tls_versions or settings.tls_versions,
         ciphers=settings.management_tls_ciphers or settings.tls_ciphers,
     )
-    return certificates(options, PURPOSES[API])
+    return HttpTls(settings.management_tls_bind, settings.management_tls_port, options)
 
 
-def metrics_certificates(settings: Settings) -> Certificates:
-    """The TLS of the metrics. Raises CannotListen."""
+def metrics_tls(settings: Settings) -> HttpTls:
+    """The TLS of the metrics."""
     options = TlsOptions(
         certfile=settings.prometheus_tls_certfile,
         keyfile=settings.prometheus_tls_keyfile,
@@ -148,15 +164,16 @@ def metrics_certificates(settings: Settings) -> Certificates:
         versions=settings.prometheus_tls_versions or settings.tls_versions,
         ciphers=settings.prometheus_tls_ciphers or settings.tls_ciphers,
     )
-    return certificates(options, PURPOSES[METRICS])
+    return HttpTls(settings.prometheus_tls_bind, settings.prometheus_tls_port, options)
 
 
-def certificates(options: TlsOptions, purpose: str) -> Certificates:
-    """The certificates that the options name. Raises CannotListen."""
-    try:
-        return Certificates(options, purpose)
-    except CannotUse as error:
-        raise CannotListen(f"cannot listen for {purpose} with TLS: {error}") from None
+def adopt_http(sockets: Sequence[socket.socket]) -> Sequence[socket.socket]:
+    """Sockets that somebody else has opened. Raises CannotListen for those that HTTP can't be served on."""
+    for sock in sockets:
+        check_listening(sock)
+        if sock.family not in (socket.AF_INET, socket.AF_INET6):
+            raise CannotListen(f"cannot listen on file descriptor {sock.fileno()}: HTTP is served by TCP alone")
+    return sockets
 
 
 async def listen_http(hosts: Sequence[str], port: int) -> list[socket.socket]:

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from leveret.broker.redeclaring import QUEUE_TYPE, STRICT
-from leveret.server.rabbitmq_http import LISTENER_HAS_TLS, understand_listeners
 from leveret.server.rabbitmq_keys import is_so_anyway, why_ignored
 from leveret.server.reading import Groups, Reading, matches
 from leveret.server.setting_kinds import BOOLEAN, port_number, split_address
@@ -31,6 +30,7 @@ VARIABLE: Final = re.compile(r"\$\((\w+)\)", re.ASCII)
 ENCRYPTED: Final = "encrypted:"
 NONE: Final = "none"
 UNIX: Final = re.compile(r"(?:unix|local):(.+?)(?::0)?")  # a listener that is a Unix socket
+HTTPS_IN_OLDER_FORM: Final = "management.listener.ssl"
 PORTS: Final = {"bind": "port", "tls_bind": "tls_port"}  # settings of listeners, and of the port that goes with them
 
 RELATIVE: Final = ".relative"
@@ -54,11 +54,10 @@ def read_rabbitmq(texts: Mapping[Path, str], environment: Mapping[str, str]) -> 
     several: dict[str, list[Line]] = {}
     lines = [line for path, text in texts.items() for line in lines_of(path, text, environment, reading)]
     absolute = {line.key.removesuffix(ABSOLUTE) for line in lines if line.key.endswith(ABSOLUTE)}
-    for line in lines:
+    for line in with_one_form_of_https(lines):
         setting, pattern = find(line.parts)
         if setting is None:
-            if line.key != LISTENER_HAS_TLS:
-                warn(line, reading)
+            warn(line, reading)
         elif line.key.endswith(RELATIVE) and line.key.removesuffix(RELATIVE) in absolute:
             counts = line.key.removesuffix(RELATIVE) + ABSOLUTE
             reading.warnings.append(f"{line.place}: '{line.key}' is ignored: there is {counts}, which counts")
@@ -72,7 +71,6 @@ def read_rabbitmq(texts: Mapping[Path, str], environment: Mapping[str, str]) -> 
         last = {line.key: line for line in lines}
         take_several(SETTINGS[name], list(last.values()), reading)
     groups.give_to(reading)
-    understand_listeners([(line.key, line.value, line.place) for line in lines], reading)
     return reading
 
 
@@ -97,6 +95,24 @@ def lines_of(path: Path, text: str, environment: Mapping[str, str], reading: Rea
             parts = tuple(part.replace("\\.", ".") for part in DOT.split(found["key"]))
             result.append(Line(found["key"], parts, value, place))
     return result
+
+
+def with_one_form_of_https(lines: list[Line]) -> list[Line]:
+    """The lines, with those of the HTTP API's older form as they are in the newer, if they ask for TLS.
+
+    `management.listener.ssl = true` makes `management.listener.port` a port with TLS and of nothing else.
+    """
+    values = {line.key: line.value for line in lines}
+    if values.get(HTTPS_IN_OLDER_FORM) != "true":
+        return lines
+    renamed = []
+    for line in lines:
+        if line.key != HTTPS_IN_OLDER_FORM and line.parts[:2] == ("management", "listener"):
+            parts = line.parts[3:] if line.parts[2] == "ssl_opts" else line.parts[2:]
+            line = replace(line, parts=("management", "ssl", *parts))
+        if line.key != HTTPS_IN_OLDER_FORM:
+            renamed.append(line)
+    return renamed
 
 
 def find(parts: tuple[str, ...]) -> tuple[Setting | None, str]:

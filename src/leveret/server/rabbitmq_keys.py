@@ -47,7 +47,8 @@ REASONS: Final = (
     (("tcp_listen_options", "management.tcp.", "prometheus.tcp.", "event_exchange."), "it can't be set here"),
     (("management.listener.server.", "collect_statistics"), "it can't be set here"),
     (("ssl_options", "ssl_allow_poodle_attack"), "OpenSSL's own is in effect"),
-    (("management.ssl.", "management.listener.ssl_opts", "prometheus.ssl."), "OpenSSL's own is in effect"),
+    (("management.ssl.", "prometheus.ssl."), "OpenSSL's own is in effect"),
+    (("management.listener.ssl",), "management.listener.ssl = true is for TLS"),
     (("management.sample_retention_policies.",), "how long history is kept is fixed"),
     (("management.http_log_dir", "http_dispatch."), "requests are not logged"),
     (
@@ -83,6 +84,7 @@ SO_ANYWAY: Final = re.compile(
     r"|reverse_dns_lookups = false"
     r"|deprecated_features\.permit\.\w+ = true"
     r"|definitions\.import_backend = ((rabbit|rabbitmq)_definitions_import_)?local(_filesystem)?"
+    r"|management\.listener\.ssl = false"
     r"|management\.definitions\.require_json_extension = false"
 )
 

@@ -90,7 +90,7 @@ async def serve(configuration: Configuration, output: LogOutput, configure_again
     reload.also.extend([listeners.reload, management.reload, metrics.reload])
     try:
         await listeners.open(handed)
-        await open_http(management, metrics, settings)
+        await open_http(management, metrics, settings, handed)
     except CannotListen as error:
         raise CannotStart(str(error)) from None
     urls = listeners.urls() + management.urls() + metrics.urls()
@@ -181,6 +181,7 @@ def managed_node(
         certificate_files,
         settings.prometheus_path,
         settings.prometheus_return_per_object_metrics,
+        settings.prometheus_authentication,
         http,
     )
 

@@ -11,7 +11,9 @@ import logging
 import os
 import socket
 from collections.abc import MutableMapping
-from typing import Final
+from typing import Final, TypeAlias
+
+HandedSockets: TypeAlias = dict[str, list[socket.socket]]  # by their names; who takes some takes them out
 
 log: Final = logging.getLogger("leveret")
 
@@ -49,14 +51,14 @@ class ServiceManager:
             loop.call_later(self._watchdog / 2, self.keep_watch, loop)
 
 
-def handed_sockets(environment: MutableMapping[str, str]) -> dict[str, list[socket.socket]]:
+def handed_sockets(environment: MutableMapping[str, str]) -> HandedSockets:
     """The listening sockets that systemd has opened for this process, by the names in its .socket units.
 
     The name of those without one is empty.
     """
     meant_for, count = environment.pop("LISTEN_PID", ""), environment.pop("LISTEN_FDS", "")
     names = environment.pop("LISTEN_FDNAMES", "").split(":")
-    sockets: dict[str, list[socket.socket]] = {}
+    sockets: HandedSockets = {}
     if meant_for == str(os.getpid()) and count.isdecimal():
         for number in range(int(count)):
             name = names[number] if number < len(names) else ""

@@ -24,7 +24,7 @@ class ServiceSettings:
     management_port: int | None = setting(
         kinds.OPTIONAL_PORT,
         15672,
-        "TCP port of the HTTP API, 0 for a free one, none for no API",
+        "TCP port of the HTTP API, 0 for a free one, none for no API; none if only its TLS is configured",
         key="management.port",
         flag=True,
         rabbitmq="management.tcp.port management.listener.port",
@@ -40,7 +40,7 @@ class ServiceSettings:
     management_tls_port: int | None = setting(
         kinds.PORT,
         None,
-        "port of the HTTP API with TLS",
+        "port of the HTTP API with TLS, 15671 if anything else of its TLS is configured",
         key="management.tls.port",
         unset="no TLS there",
         rabbitmq="management.ssl.port",
@@ -50,28 +50,28 @@ class ServiceSettings:
         None,
         "PEM file of the authorities that certify its clients",
         key="management.tls.cacertfile",
-        rabbitmq="management.ssl.cacertfile management.listener.ssl_opts.cacertfile",
+        rabbitmq="management.ssl.cacertfile",
     )
     management_tls_certfile: Path | None = setting(
         kinds.PATH,
         None,
         "PEM file of its certificate",
         key="management.tls.certfile",
-        rabbitmq="management.ssl.certfile management.listener.ssl_opts.certfile",
+        rabbitmq="management.ssl.certfile",
     )
     management_tls_keyfile: Path | None = setting(
         kinds.PATH,
         None,
         "PEM file of its key",
         key="management.tls.keyfile",
-        rabbitmq="management.ssl.keyfile management.listener.ssl_opts.keyfile",
+        rabbitmq="management.ssl.keyfile",
     )
     management_tls_password: str | None = setting(
         kinds.TEXT,
         None,
         "the key's password",
         key="management.tls.password",
-        rabbitmq="management.ssl.password management.listener.ssl_opts.password",
+        rabbitmq="management.ssl.password",
         secret=True,
     )
     management_tls_verify: str = setting(
@@ -79,21 +79,21 @@ class ServiceSettings:
         "verify_none",
         "whether a client's certificate is verified there",
         key="management.tls.verify",
-        rabbitmq="management.ssl.verify management.listener.ssl_opts.verify",
+        rabbitmq="management.ssl.verify",
     )
     management_tls_fail_if_no_peer_cert: bool = setting(
         kinds.BOOLEAN,
         False,
         "refuse clients without a certificate there",
         key="management.tls.fail_if_no_peer_cert",
-        rabbitmq="management.ssl.fail_if_no_peer_cert management.listener.ssl_opts.fail_if_no_peer_cert",
+        rabbitmq="management.ssl.fail_if_no_peer_cert",
     )
     management_tls_depth: int | None = setting(
         kinds.COUNT,
         None,
         "how many authorities may stand between a client's certificate and the root there",
         key="management.tls.depth",
-        rabbitmq="management.ssl.depth management.listener.ssl_opts.depth",
+        rabbitmq="management.ssl.depth",
         unset="as for AMQP",
     )
     management_tls_versions: tuple[str, ...] = setting(
@@ -101,7 +101,7 @@ class ServiceSettings:
         (),
         "versions that are spoken there",
         key="management.tls.versions",
-        rabbitmq="management.ssl.versions.$name management.listener.ssl_opts.versions.$name",
+        rabbitmq="management.ssl.versions.$name",
         unset="as for AMQP",
     )
     management_tls_ciphers: tuple[str, ...] = setting(
@@ -164,7 +164,8 @@ class ServiceSettings:
     prometheus_port: int | None = setting(
         kinds.OPTIONAL_PORT,
         15692,
-        "TCP port of the metrics for Prometheus, 0 for a free one, none for no metrics",
+        "TCP port of the metrics for Prometheus, 0 for a free one, none for no metrics; none if only its TLS is "
+        "configured",
         key="prometheus.port",
         flag=True,
         rabbitmq="prometheus.tcp.port",
@@ -180,7 +181,7 @@ class ServiceSettings:
     prometheus_tls_port: int | None = setting(
         kinds.PORT,
         None,
-        "port of the metrics with TLS",
+        "port of the metrics with TLS, 15691 if anything else of its TLS is configured",
         key="prometheus.tls.port",
         unset="no TLS there",
         rabbitmq="prometheus.ssl.port",
@@ -188,14 +189,14 @@ class ServiceSettings:
     prometheus_tls_cacertfile: Path | None = setting(
         kinds.PATH,
         None,
-        "PEM file of the authorities that certify those who read them",
+        "PEM file of the authorities that certify its clients",
         key="prometheus.tls.cacertfile",
         rabbitmq="prometheus.ssl.cacertfile",
     )
     prometheus_tls_certfile: Path | None = setting(
         kinds.PATH,
         None,
-        "PEM file of their certificate",
+        "PEM file of its certificate",
         key="prometheus.tls.certfile",
         rabbitmq="prometheus.ssl.certfile",
     )
@@ -265,4 +266,11 @@ class ServiceSettings:
         "tell of each object there",
         key="prometheus.return_per_object_metrics",
         rabbitmq="prometheus.return_per_object_metrics",
+    )
+    prometheus_authentication: bool = setting(
+        kinds.BOOLEAN,
+        False,
+        "tell them to users with the tag monitoring or administrator alone",
+        key="prometheus.authentication",
+        rabbitmq="prometheus.authentication.enabled",
     )

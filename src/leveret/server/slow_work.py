@@ -28,13 +28,14 @@ class WorkInThreads(SlowWork):
         self._threads: Final = ThreadPoolExecutor(THREADS, "slow work")
 
     def submit(self, run: Callable[[], None], done: Callable[[], None]) -> None:
-        """Run the work in a thread, and call `done` in a tick, also if the work fails."""
-        self._threads.submit(self._work, run, done)
+        """Run the work in a thread, and call `done` in a tick, also if the work fails; after `close`, do neither."""
+        with contextlib.suppress(RuntimeError):
+            self._threads.submit(self._work, run, done)
 
     def _work(self, run: Callable[[], None], done: Callable[[], None]) -> None:
         try:
             run()
-        except Exception:
+        except BaseException:  # a library in Rust that panics raises no Exception
             log.exception("internal error in work that a thread does")
         with contextlib.suppress(RuntimeError):  # the loop has ended, and nobody waits for the result
             self._tick.loop.call_soon_threadsafe(self._tick.run, done)

@@ -154,13 +154,17 @@ def fail(error: BaseException) -> None:
 def set_aside(damages: list[Damage], folder: Path) -> None:
     """Keep what could not be read in files of its own, and log where it was."""
     for damage in damages:
-        folder.mkdir(mode=0o700, exist_ok=True)
         path = folder / f"{damage.number:08d}-{damage.offset}"
-        path.write_bytes(damage.octets)
+        try:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            path.write_bytes(damage.octets)
+            became = f"set aside in {path}"
+        except OSError as error:
+            became = f"could not be set aside: {error}"
         log.error(
-            "segment %s is damaged from octet %s on: %s octets set aside in %s",
+            "segment %s is damaged from octet %s on: %s octets %s",
             damage.number,
             damage.offset,
             len(damage.octets),
-            path,
+            became,
         )

@@ -111,6 +111,11 @@ class Certificates:
             self.reload()
         return self._contexts.default
 
+    def files(self) -> list[tuple[Path | None, Path | None]]:
+        """The file of the certificate and that of the authorities, then the certificates by host name."""
+        own = self.settings.certfile, self.settings.cacertfile
+        return [own, *((named.certfile, None) for named in self.settings.sni)]
+
     def reload(self) -> None:
         """Read the files again. If they can't be used, that is logged, and those read before are used on."""
         self._seen = self._state_of_files()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from mypy_extensions import i64
@@ -62,13 +63,19 @@ class Settle(Step):
 
 
 class Remove(Step):
-    """Remove a segment. If it held groups, what these settled elsewhere has to be on the disk there first."""
+    """Remove a segment. If it held groups, what these settled elsewhere has to be on the disk there first.
 
-    def __init__(self, number: int, sync_first: list[int]) -> None:
+    And so has the log, if messages were moved in it: those that this segment had may be among them.
+    """
+
+    def __init__(self, number: int, sync_first: list[int], sync_log: bool) -> None:
         self.number: Final = number
         self.sync_first: Final = sync_first
+        self.sync_log: Final = sync_log
 
     def run(self, files: SegmentFiles) -> None:
+        if self.sync_log:
+            files.sync()
         files.sync_settled(self.sync_first)
         files.remove(self.number)
 
@@ -77,14 +84,30 @@ class Group(LogEntry):
     """What happens wholly or not at all.
 
     But one that is `early` takes messages from a queue and brings others to one whose definition is not on the disk
-    yet. It settles nothing before the definition is there: a crash may leave both, rather than neither.
+    yet. It settles nothing before the definition is there, and then by another group: a crash may leave both, rather
+    than neither.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, settled: Iterable[tuple[Message, i64]] = ()) -> None:
         self.messages: Final[list[Message]] = []
-        self.settled: Final[list[tuple[Message, i64]]] = []  # and the id of the queue that is done with it
+        self.settled: Final = list(settled)  # messages, and the id of the queue that is done with each
         self.octets: i64 = 0  # content of the messages
         self.early = False
+
+    def is_ahead_of(self, commits: list[int]) -> bool:
+        """Whether a queue that it takes from may be defined on the disk when one that it brings to is not.
+
+        So it is if a commit of definitions lies between them: for each, this has the first queue id too new for it.
+        """
+        newest: i64 = -1
+        for message in self.messages:
+            for target in message.targets or []:
+                if target.queue.id > newest:
+                    newest = target.queue.id
+        if newest < commits[0]:
+            return False
+        oldest = min([queue_id for _, queue_id in self.settled])
+        return any(oldest < commit <= newest for commit in commits)
 
 
 class Copy(LogEntry):

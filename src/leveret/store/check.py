@@ -108,7 +108,7 @@ class LogCheck:
         data = self._read(name)
         if data is None:
             return
-        has_head = check_log_head(f"{self.directory}/{name}", data)
+        has_head = check_log_head(f"{self.directory}/{name}", data, last)
         scan = SegmentScan(number, data)
         scan.run()
         if not has_head and not scan.records:

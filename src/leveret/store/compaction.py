@@ -59,7 +59,7 @@ class CopyForward(Job):
             if pair in settled.delivered or flags & DELIVERED or queue_id in delivered_whole:
                 level = (queue_id, position >> LEVEL_SHIFT)
                 delivered[level] = max(position, delivered.get(level, -1))
-            if pair not in settled.pairs:
+            if pair not in settled.pairs and pair not in self.segment.superseded:
                 found.setdefault(offset, []).append((queue_id, position))
             if is_transient:
                 transient.add(offset)

@@ -22,7 +22,7 @@ _DELETE_VHOST: Final = (
     "DELETE FROM exchanges WHERE vhost = ?",
     "DELETE FROM vhosts WHERE name = ?",
 )
-_ADD_EXCHANGE: Final = "INSERT INTO exchanges VALUES (?, ?, ?, ?, ?, ?)"
+_ADD_EXCHANGE: Final = "INSERT OR REPLACE INTO exchanges VALUES (?, ?, ?, ?, ?, ?)"
 _DELETE_EXCHANGE: Final = (
     "DELETE FROM bindings WHERE vhost = ? AND source = ?",
     "DELETE FROM bindings WHERE vhost = ? AND destination_kind = 'exchange' AND destination = ?",
@@ -34,7 +34,7 @@ _DELETE_BINDINGS_TO_QUEUE: Final = (
     " AND destination = (SELECT name FROM queues WHERE id = ?)"
 )
 _DELETE_QUEUE: Final = "DELETE FROM queues WHERE id = ?"
-_ADD_BINDING: Final = "INSERT INTO bindings VALUES (?, ?, ?, ?, ?, ?)"
+_ADD_BINDING: Final = "INSERT OR REPLACE INTO bindings VALUES (?, ?, ?, ?, ?, ?)"
 _DELETE_BINDING: Final = (
     "DELETE FROM bindings WHERE vhost = ? AND destination_kind = ? AND destination = ? AND source = ?"
     " AND routing_key = ? AND arguments = ?"
@@ -67,7 +67,9 @@ Parameters: TypeAlias = tuple[object, ...]
 class Changes:
     """Changes in the order they were made, to be committed together.
 
-    Adding what is there makes the commit fail; setting it replaces it; deleting what is not there changes nothing.
+    Setting or adding what is there replaces it: a start may have left out an exchange or a binding that it could make
+    no sense of, and it is still in the file. Only adding a queue with an id that is taken makes the commit fail.
+    Deleting what is not there changes nothing.
     """
 
     def __init__(self) -> None:

@@ -52,9 +52,8 @@ GROUP_SETTLES: Final = 1024
 class Commit(Job):
     """Commits the definitions that were changed."""
 
-    def __init__(self, store: LocalStore, changes: Changes, deleted: list[Queue], number: int, queues: int) -> None:
+    def __init__(self, store: LocalStore, changes: Changes, deleted: list[Queue], number: int) -> None:
         self.store: Final = store
-        self.queues: Final = queues  # the id of the first queue that is too new to be among them
         self.deleted: Final = deleted
         self.changes: Final = changes
         self.number: Final = number
@@ -67,7 +66,7 @@ class Commit(Job):
         """Let go of who waits for it; on the event loop."""
         for queue in self.deleted:
             queue.bury()
-        self.store.committed_now(self.number, self.queues)
+        self.store.committed_now(self.number)
 
 
 class LocalStore(Store):
@@ -128,7 +127,7 @@ class LocalStore(Store):
         self._next_queue_id = max(self._next_queue_id, recovery.highest_queue_id + 1)
         for segment in recovery.segments.values():
             self._log.adopt(segment)
-        self._log.committed_queues = self._next_queue_id
+        self._log.commits[:] = [self._next_queue_id]
         for (queue_id, priority), found in recovery.queues.items():
             queue = queues[queue_id]
             if isinstance(queue, DelayQueue) and isinstance(found, RecoveredDelays):
@@ -392,10 +391,10 @@ class LocalStore(Store):
             self._held.setdefault(number, []).append(connection)
             connection.holds += 1
 
-    def committed_now(self, number: int, queues: int) -> None:
-        """The definitions of a tick are on disk, also of all the queues with ids below this one."""
+    def committed_now(self, number: int) -> None:
+        """The definitions of a tick are on disk."""
         self._committed = number
-        self._log.committed_queues = queues
+        del self._log.commits[0]
         for connection in self._held.pop(number, []):
             self._let_go(connection)
         for callback in self._called_back.pop(number, []):
@@ -409,8 +408,8 @@ class LocalStore(Store):
     def end_tick(self) -> None:
         if self._changes:
             self._commit_number += 1
-            commit = Commit(self, self._changes, self._deleted, self._commit_number, self._next_queue_id)
-            self._committer.submit(commit)
+            self._log.commits.append(self._next_queue_id)
+            self._committer.submit(Commit(self, self._changes, self._deleted, self._commit_number))
             self._changes = Changes()
             self._deleted = []
         if self._sync_interval > 0 and self._broker is not None:
@@ -435,7 +434,9 @@ class LocalStore(Store):
         if batch.commit > self._committed:
             self._unconfirmed.append(batch)
             return
-        self._log.settle_groups(batch, True)
+        if self._log.complete_early(batch):
+            self._log.held += batch.held
+            batch.held = []
         for channel, tag in batch.confirms:
             channel.confirm_through(tag)
         for connection in batch.held:

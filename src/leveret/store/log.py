@@ -20,18 +20,18 @@ from leveret.broker.backing_queue import BackingQueue
 from leveret.broker.channel import Channel
 from leveret.broker.connection import Connection
 from leveret.broker.durability import NOT_STORED, PENDING, SEGMENT_SHIFT, LogEntry
-from leveret.broker.message import NEVER, Message
+from leveret.broker.message import Message
 from leveret.store.batch import Append, Batch, Copy, Group, Remove, Roll, Settle
 from leveret.store.record import (
     COPIED,
     DELIVERED,
-    EXPIRES,
     GROUP,
     MEMBER,
     MESSAGE,
     RECORD_HEAD,
     TARGET,
     TRANSIENT,
+    index_flags,
     message_head,
     pairs_head,
     was_delivered,
@@ -44,7 +44,7 @@ from leveret.store.worker import Worker
 LARGE_CONTENT: Final[i64] = 64 * 1024  # content from here on is written from where it is, not copied into the batch
 SHRINK_AT: Final[i64] = 1024 * 1024  # an active segment that is all settled is given up from this size on
 LARGEST_GROUP: Final[i64] = 1 << 30  # octets of a group from which on it goes on in another record: a size is 31 bits
-SPARSE: Final = 8  # a closed segment with less than one pair in so many alive is copied forward
+SPARSE: Final[i64] = 8  # a closed segment with less than one pair in so many alive is copied forward
 
 
 class MessageLog:
@@ -59,13 +59,16 @@ class MessageLog:
         segment_size: int,
     ) -> None:
         self.segment_size: Final[i64] = segment_size
+        self.sparse = SPARSE  # a test may have more copied
         self.segment_files: Final = segment_files
         self.writer: Final = writer
         self.on_done: Final = on_done
         self.sync_due = False  # in the modes that don't sync each batch: the next one is to be synced
         self._unsynced = False
+        self._unsynced_groups = False  # whether what was not synced has groups in it
         self.always_sync: Final = always_sync
-        self.committed_queues: i64 = 0  # durable queues with ids below this one have their definitions on the disk
+        # For each commit of definitions, the last that is done and those under way: the first queue id too new for it.
+        self.commits: Final[list[int]] = [0]
         self.segments: Final[dict[int, Segment]] = {}
         self.active = Segment(0)
         self.pending: list[LogEntry] = []
@@ -126,7 +129,7 @@ class MessageLog:
         """A closed segment may not be worth its disk space any more."""
         if segment.live == 0:
             self._emptied.append(segment)
-        elif segment.live * SPARSE < segment.total:
+        elif segment.live * self.sparse < segment.total or segment.superseded:
             self._sparse[segment] = None
 
     def note_delivered(self, queue_id: i64, place: i64) -> None:
@@ -182,9 +185,10 @@ class MessageLog:
         batch.readable = (self.active.number << SEGMENT_SHIFT) + self.active.size
         self.writing = batch
         self._unsynced = self._unsynced or batch.octets > 0
+        self._unsynced_groups = self._unsynced_groups or len(batch.groups) > 0
         if self._unsynced and (self.always_sync or self.sync_due or batch.copies):
             batch.synced = True
-            self._unsynced = self.sync_due = False
+            self._unsynced = self._unsynced_groups = self.sync_due = False
         if batch.steps or batch.synced:
             self.writer.submit(batch)
         else:
@@ -199,7 +203,7 @@ class MessageLog:
             or (self.sync_due and self._unsynced)
             or self._to_copy
             or self._may_shrink()
-            or any(not segment.readers and not segment.copying for segment in self._emptied)
+            or any(not self._is_in_use(segment) for segment in self._emptied)
         )
 
     def _add_message(self, batch: Batch, message: Message) -> None:
@@ -285,7 +289,7 @@ class MessageLog:
         self._cancel_passing(group)
         settled = [(int(self.resolve(message.place)), int(queue_id)) for message, queue_id in group.settled]
         settled = [(place, queue_id) for place, queue_id in settled if place >= 0]
-        if any(queue_id < self.committed_queues for _, queue_id in settled) and self._goes_to_new_queue(group):
+        if settled and group.is_ahead_of(self.commits):
             group.early = True
             settled = []
         messages: list[Message] = []
@@ -301,13 +305,6 @@ class MessageLog:
             size += len(message.content) + len(targets) * TARGET
         self._add_group_record(batch, messages, settled)
         batch.groups.append(group)
-
-    def _goes_to_new_queue(self, group: Group) -> bool:
-        for message in group.messages:
-            for target in message.targets or []:
-                if target.queue.id >= self.committed_queues:
-                    return True
-        return False
 
     def _cancel_passing(self, group: Group) -> None:
         """What a group brought to a queue and took from it again was never there."""
@@ -377,19 +374,20 @@ class MessageLog:
         batch.to_copy, self._to_copy = self._to_copy, []
 
     def _is_removable(self, segment: Segment, batch: Batch) -> bool:
-        """Whether nothing needs a segment any more.
-
-        What a group in it settled elsewhere is written there with the batch after the group's. What was copied into it
-        would come back to life with the original, should that outlast it.
-        """
+        """Whether nothing needs a segment any more. What a group in it settled is written with the next batch."""
         return (
             segment.closed
             and segment.live == 0
-            and not segment.readers
-            and not segment.copying
             and int(segment.number) not in batch.settling
-            and not any(old >> 32 in self.segments for old in segment.moved_in)
+            and not self._is_in_use(segment)
         )
+
+    def _is_in_use(self, segment: Segment) -> bool:
+        """Whether a segment has to wait for others, though nothing in it be wanted.
+
+        What was copied into it would come back to life with the original, should that outlast it.
+        """
+        return segment.readers > 0 or segment.copying or any(number in self.segments for number in segment.sources)
 
     def _add_removals(self, batch: Batch) -> None:
         kept: list[Segment] = []
@@ -402,11 +400,19 @@ class MessageLog:
                 kept.append(segment)
                 continue
             del self.segments[number]
-            for old in segment.moved_in:
-                self.moved.pop(old, None)
+            self._forget_moves(segment)
             sync_first = list(self.segments) if segment.has_groups or segment.sync_before_removal else []
-            batch.steps.append(Remove(number, sync_first))
+            batch.steps.append(Remove(number, sync_first, self._unsynced_groups))
+            self._unsynced_groups = False
         self._emptied = kept
+        if self.active.live == 0:
+            self._forget_moves(self.active)  # it may stay for long
+
+    def _forget_moves(self, segment: Segment) -> None:
+        """Nobody asks any more for what was copied into a segment."""
+        for old in segment.moved_in:
+            self.moved.pop(old, None)
+        segment.moved_in = []
 
     def idle(self) -> bool:
         """Whether there is nothing to write, nor being written."""
@@ -417,7 +423,10 @@ class MessageLog:
     def completed(self, batch: Batch) -> None:
         """A batch is written and, if it had to be, synced."""
         self.writing = None
-        self.settle_groups(batch, False)
+        for group in batch.groups:
+            if not group.early:
+                for message, queue_id in group.settled:
+                    self.settle(message, queue_id)
         for queue in list(self.behind):
             if queue.let_go(batch.readable):
                 del self.behind[queue]
@@ -425,12 +434,11 @@ class MessageLog:
             self._finish_copies(batch.copies)
         self.on_done(batch)
 
-    def settle_groups(self, batch: Batch, early: bool) -> None:
-        """What the groups of a batch settled is so: of those that are early, now that the definitions are committed."""
-        for group in batch.groups:
-            if group.early == early:
-                for message, queue_id in group.settled:
-                    self.settle(message, queue_id)
+    def complete_early(self, batch: Batch) -> bool:
+        """The definitions are committed: what the early groups of a batch take goes with the next. Whether any does."""
+        rest: list[LogEntry] = [Group(group.settled) for group in batch.groups if group.early]
+        self.pending += rest
+        return bool(rest)
 
     def _finish_copies(self, copies: list[Copy]) -> None:
         """The copies are on disk: the records they were made from are not needed any more."""
@@ -441,6 +449,7 @@ class MessageLog:
             sources[source] = None
             self.moved[int(copy.old_place)] = int(copy.new_place)
             target.moved_in.append(int(copy.old_place))
+            target.sources.add(int(source.number))
         for source in sources:
             self.give_up(source)
         for copy in copies:
@@ -486,9 +495,3 @@ class MessageLog:
                     self.segments[new >> 32].moved_in.append(old)
         source.moved_in = []
         self._emptied.append(source)
-
-
-def index_flags(message: Message, kind: i64) -> i64:
-    """The flags of an index entry that follow from the message."""
-    flags: i64 = 0 if kind == MESSAGE else TRANSIENT
-    return flags if message.expiration == NEVER else flags | EXPIRES

@@ -21,7 +21,7 @@ from librt.strings import BytesWriter, read_i16_be, read_i32_be, read_i64_be, wr
 from mypy_extensions import i16, i32, i64
 
 from leveret.broker.expiry import expiration_of
-from leveret.broker.message import Address, Message, Target
+from leveret.broker.message import NEVER, Address, Message, Target
 
 RECORD_HEAD: Final[i64] = 8
 MESSAGE: Final[i64] = 1
@@ -140,6 +140,12 @@ def target_delivered(data: bytes, at: i64, index: i64) -> bool:
 def was_delivered(target: Target) -> bool:
     """Whether the target has delivered the message that is about to be written."""
     return target.queue.head > target.position
+
+
+def index_flags(message: Message, kind: i64) -> i64:
+    """The flags of an index entry that follow from the message."""
+    flags: i64 = 0 if kind == MESSAGE else TRANSIENT
+    return flags if message.expiration == NEVER else flags | EXPIRES
 
 
 def message_time(data: bytes, at: i64) -> i64:

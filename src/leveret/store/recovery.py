@@ -304,6 +304,8 @@ class Recovery:
                             queue.add(position, place, read_i64_be(entries, at + 24))
                     elif copy.place != place:
                         segment.sync_before_removal = True
+                        segment.superseded.add(pair)
+                        self.segments[int(copy.place >> SEGMENT_SHIFT)].sources.add(number)
                     elif not copy.settled:
                         segment.live += 1
                     elif pair not in pairs:
@@ -326,7 +328,7 @@ class Recovery:
         log_path = self.files.path(number, "log")
         data = self.files.files.read_whole(log_path)
         self.scanned += 1
-        has_head = check_log_head(log_path, data)
+        has_head = check_log_head(log_path, data, last)
         scan = SegmentScan(number, data)
         scan.run()
         if not has_head and not scan.records:

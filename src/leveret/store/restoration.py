@@ -1,4 +1,8 @@
-"""From the definitions that were kept to what a broker that starts has: exchanges, queues, policies and so on."""
+"""From the definitions that were kept to what a broker that starts has: exchanges, queues, policies and so on.
+
+A row that makes no sense, by damage or another's hand, does not stop the start: it is left out, and the log says so.
+But what may hold messages is kept.
+"""
 
 from __future__ import annotations
 
@@ -51,14 +55,10 @@ def first_definitions(defaults: Defaults, random_octets: Callable[[int], bytes])
 
 def restore_definitions(broker: Broker, loaded: LoadedDefinitions) -> dict[int, Queue]:
     """Make what was defined, and give the queues by their ids."""
-    broker.vhosts.clear()
-    for described in loaded.vhosts:
-        broker.vhosts[described.name] = broker.new_vhost(
-            described.name, described.description, described.tags, described.default_queue_type, described.protected
-        )
-    broker.users.restore(loaded.users)
-    broker.permissions.restore(loaded.permissions, loaded.topic_permissions)
-    broker.parameters.restore(loaded.parameters, loaded.global_parameters)
+    restore_vhosts(broker, loaded)
+    restore_access(broker, loaded)
+    of_vhosts = {name: values for name, values in loaded.parameters.items() if name in broker.vhosts}
+    broker.parameters.restore(of_vhosts, loaded.global_parameters)
     for exchange in loaded.exchanges:
         vhost = broker.vhosts[exchange.vhost]
         if not is_known(exchange.type_name):
@@ -77,10 +77,50 @@ def restore_definitions(broker: Broker, loaded: LoadedDefinitions) -> dict[int, 
         vhost.queues[queue.name] = queue
         queues[definition.id] = queue
     for binding in loaded.bindings:
-        restore_binding(broker.vhosts[binding.vhost], binding)
+        if binding.vhost in broker.vhosts:
+            restore_binding(broker.vhosts[binding.vhost], binding)
     restore_policies(broker, loaded)
     restore_limits(broker, loaded)
     return queues
+
+
+def restore_vhosts(broker: Broker, loaded: LoadedDefinitions) -> None:
+    """Make the virtual hosts again, also one of which only exchanges or queues are left.
+
+    Of what else is left of others the store is told to forget it, or it would be there again with a new virtual host of
+    that name.
+    """
+    broker.vhosts.clear()
+    for described in loaded.vhosts:
+        broker.vhosts[described.name] = broker.new_vhost(
+            described.name, described.description, described.tags, described.default_queue_type, described.protected
+        )
+    holding = {exchange.vhost for exchange in loaded.exchanges} | {queue.vhost for queue in loaded.queues}
+    for name in sorted(holding - broker.vhosts.keys()):
+        log.error("vhost '%s' is not defined, but exchanges or queues in it are: it is made again", name)
+        broker.vhosts[name] = broker.new_vhost(name)
+        broker.store.vhost_set(broker.vhosts[name])
+    others = loaded.vhost_limits.keys() | loaded.parameters.keys()
+    others |= {binding.vhost for binding in loaded.bindings} | {policy.vhost for policy in loaded.policies}
+    others |= {permission.vhost for permission in loaded.permissions}
+    others |= {permission.vhost for permission in loaded.topic_permissions}
+    for name in sorted(others - broker.vhosts.keys()):
+        log.error("vhost '%s' is not defined: its policies, limits, permissions and so on are deleted", name)
+        broker.store.vhost_deleted(name, [])
+
+
+def restore_access(broker: Broker, loaded: LoadedDefinitions) -> None:
+    """Give the broker its users and permissions again. Permissions and limits of users that are gone are forgotten."""
+    broker.users.restore(loaded.users)
+    users = {user.name for user in loaded.users}
+    permissions = [each for each in loaded.permissions if each.user in users and each.vhost in broker.vhosts]
+    topics = [each for each in loaded.topic_permissions if each.user in users and each.vhost in broker.vhosts]
+    broker.permissions.restore(permissions, topics)
+    others = {permission.user for permission in loaded.permissions} | loaded.user_limits.keys()
+    others |= {permission.user for permission in loaded.topic_permissions}
+    for name in sorted(others - users):
+        log.error("user '%s' is not defined: their permissions and limits are deleted", name)
+        broker.store.user_deleted(name)
 
 
 def restore_delay_queue(vhost: VirtualHost, definition: QueueDefinition, queues: dict[int, Queue]) -> None:
@@ -110,6 +150,8 @@ def restore_binding(vhost: VirtualHost, binding: BindingDefinition) -> None:
 def restore_policies(broker: Broker, loaded: LoadedDefinitions) -> None:
     """Set the policies again, and apply them; one that this version can't make sense of is left out."""
     for policy in loaded.policies:
+        if policy.vhost not in broker.vhosts:
+            continue
         try:
             made = make_policy(
                 policy.name,
@@ -132,6 +174,7 @@ def restore_policies(broker: Broker, loaded: LoadedDefinitions) -> None:
 def restore_limits(broker: Broker, loaded: LoadedDefinitions) -> None:
     """Set the limits of virtual hosts and users again."""
     for name, limits in loaded.vhost_limits.items():
-        broker.vhosts[name].usage.limits = limits
+        if name in broker.vhosts:
+            broker.vhosts[name].usage.limits = limits
     for name, limits in loaded.user_limits.items():
         broker.users.usage(name).limits = limits

@@ -53,6 +53,8 @@ class Segment:
         self.settled_while_copying: Final[set[int]] = set()
         self.delivered_while_copying: Final[dict[int, int]] = {}  # by queue id: the highest offset
         self.moved_in: list[int] = []  # old places of records that were copied into this segment
+        self.sources: Final[set[int]] = set()  # segments of which it has copies: it must not go before them
+        self.superseded: Final[set[int]] = set()  # entries that had a copy already when the broker started
         self.restored_for: set[int] | None = None  # if it was there at the start: the queues it was read for
 
     def name(self) -> str:
@@ -127,8 +129,13 @@ def log_head() -> bytes:
     return writer.getvalue()
 
 
-def check_log_head(name: str, data: bytes) -> bool:
-    """Whether a file begins as a log does; NewerFormat if it does in a version to come."""
+def check_log_head(name: str, data: bytes, last: bool) -> bool:
+    """Whether a file begins as a log does; NewerFormat if it does in a version to come.
+
+    If the last one has nothing in it yet, what stands there may be any part of a head that was being written.
+    """
+    if last and len(data) <= LOG_HEAD:
+        return data == log_head()
     if len(data) < LOG_HEAD or data[:8] != LOG_MAGIC:
         return False
     version = int(read_i32_be(data, 8))

@@ -22,6 +22,7 @@ class SegmentFiles:
         self.directory: Final = directory
         self._log = -1
         self._settled: Final[OrderedDict[int, int]] = OrderedDict()
+        self._synced: Final[set[int]] = set()  # segments of which all that was settled is on the disk
 
     def path(self, number: int, ending: str) -> str:
         """The path of one of a segment's files."""
@@ -54,6 +55,7 @@ class SegmentFiles:
 
     def settle(self, number: int, batch: bytes) -> None:
         """Append to a segment's `.settled` file."""
+        self._synced.discard(number)
         self.files.write(self._settled_descriptor(number), batch)
 
     def octets(self) -> int:
@@ -71,13 +73,16 @@ class SegmentFiles:
     def sync_settled(self, numbers: list[int]) -> None:
         """Have on disk what was settled in these segments."""
         for number in numbers:
-            self.files.sync(self._settled_descriptor(number))
+            if number not in self._synced:
+                self.files.sync(self._settled_descriptor(number))
+                self._synced.add(number)
 
     def remove(self, number: int) -> None:
         """Remove a segment's files: the log first and for good, or without the others it would come back to life."""
         descriptor = self._settled.pop(number, -1)
         if descriptor >= 0:
             self.files.close(descriptor)
+        self._synced.discard(number)
         self.files.remove(self.path(number, "log"))
         self.files.sync_directory(self.directory)
         for ending in ("index", "settled"):

@@ -12,6 +12,7 @@ import asyncio
 import base64
 import binascii
 import logging
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Final
 
 from leveret.broker.login import HTTP, PasswordCheck
@@ -42,8 +43,17 @@ def credentials(header: str) -> tuple[str, bytes]:
     return name.decode("utf-8", "replace"), password
 
 
-async def authenticate(node: Node, header: str | None, host: str) -> User:
-    """The user whom a request is from; `host` is where it came from. Refused if they may not use the API at all."""
+async def authenticate(
+    node: Node,
+    header: str | None,
+    host: str,
+    tags: Collection[str] = MAY_USE_API,
+    otherwise: str = "Not management user",
+) -> User:
+    """The user whom a request is from; `host` is where it came from.
+
+    Refused if that can't be told, or with `otherwise` as the reason if they have none of the tags.
+    """
     if header is None:
         raise not_authenticated()
     name, password = credentials(header)
@@ -61,8 +71,8 @@ async def authenticate(node: Node, header: str | None, host: str) -> User:
         raise not_authenticated("Not_Authorized")
     if name in node.broker.users.loopback_only and not is_loopback(host):
         raise denied(name, "User can only log in via localhost", host)
-    if MAY_USE_API.isdisjoint(user.tags):
-        raise denied(name, "Not management user", host)
+    if not any(tag in user.tags for tag in tags):
+        raise denied(name, otherwise, host)
     return user
 
 

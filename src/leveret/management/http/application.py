@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import MutableMapping
 from typing import Any, Final
 
@@ -33,7 +34,7 @@ from leveret.management.http import (
 )
 from leveret.management.http.answers import Send, of_refusal, send_answer
 from leveret.management.http.call import Receive
-from leveret.management.http.errors import object_not_found
+from leveret.management.http.errors import malformed, object_not_found
 from leveret.management.http.resource import Resource
 from leveret.management.node import Node
 
@@ -58,6 +59,7 @@ RESOURCES: Final[tuple[Resource, ...]] = (
     *node_settings.RESOURCES,
 )
 PREFIX: Final = "/api"
+NOT_ENCODED: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 
 class Nowhere:
@@ -74,7 +76,8 @@ NOWHERE: Final = Nowhere()
 class EncodedPaths:
     """Leaves paths encoded for the router, since the names in them may have slashes; drops a slash at the end.
 
-    Paths that don't begin with the prefix name nothing.
+    What is no encoding is refused, as RabbitMQ does: there is no telling which name it stands for. Paths that don't
+    begin with the prefix name nothing.
     """
 
     def __init__(self, app: ASGIApp, prefix: str) -> None:
@@ -84,6 +87,9 @@ class EncodedPaths:
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Pass a request on."""
         if scope["type"] == "http":
+            if NOT_ENCODED.search(scope["raw_path"]):
+                await send_answer(of_refusal(malformed()), send, scope["method"] != "HEAD")
+                return
             path = scope["raw_path"].decode("latin-1")
             if self._prefix:
                 if path != self._prefix and not path.startswith(f"{self._prefix}/"):

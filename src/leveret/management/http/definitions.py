@@ -61,6 +61,8 @@ async def post_definitions(call: Call) -> object:
         document = await asyncio.to_thread(decoded, body)
     except InvalidDefinitions:
         raise bad_request("failed_to_parse_json") from None
+    if not isinstance(document, dict):
+        raise bad_request("failed_to_parse_json")
     try:
         await import_in_slices(call.broker, document, call.begin_change, call.vhost_name)
     except InvalidDefinitions as error:

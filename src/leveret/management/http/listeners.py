@@ -6,21 +6,13 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from leveret.management.node import Node
+from leveret.management.protocols import PROTOCOLS
 
-METRICS: Final = "RabbitMQ Prometheus"
-PROTOCOLS: Final = {
-    "amqp": "amqp",
-    "amqps": "amqp/ssl",
-    "http": "http",
-    "https": "https",
-    "http+prometheus": "http/prometheus",
-    "https+prometheus": "https/prometheus",
-}
 CONTEXTS: Final = {
     "http": "RabbitMQ Management",
     "https": "RabbitMQ Management",
-    "http/prometheus": METRICS,
-    "https/prometheus": METRICS,
+    "http/prometheus": "RabbitMQ Prometheus",
+    "https/prometheus": "RabbitMQ Prometheus",
 }
 
 
@@ -33,7 +25,7 @@ def listeners(node: Node) -> list[dict[str, object]]:
             result.append(
                 {
                     "node": node.broker.node,
-                    "protocol": PROTOCOLS[parts.scheme],
+                    "protocol": PROTOCOLS[parts.scheme][0],
                     "ip_address": parts.hostname or "",
                     "port": parts.port or 0,
                     "socket_opts": [],

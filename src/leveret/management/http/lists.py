@@ -65,7 +65,7 @@ class Page:
         """Whether the item of that name is one of those that are asked for. Refused if the pattern takes too long."""
         if self._pattern is None:
             return self._name in name.lower()
-        if self._time_left < 0:
+        if self._time_left < 0 or self._pattern.took_too_long:
             raise invalid_page()
         begin = perf_counter()
         found = self._pattern.matches(name)

@@ -71,7 +71,6 @@ ACK_MODES: Final = ("ack_requeue_true", "ack_requeue_false", "reject_requeue_tru
 
 async def publish_message(call: Call) -> object:
     """Publish a message, and say whether it came to a queue."""
-    vhost = vhost_to_enter(call)
     body = await call.json("routing_key", "properties", "payload", "payload_encoding")
     if not isinstance(body["payload"], str):
         raise bad_request("payload_not_string")
@@ -79,7 +78,7 @@ async def publish_message(call: Call) -> object:
     properties = properties_of(body["properties"])
     payload = decoded(body["payload"], body["payload_encoding"])
     content = content_frames(CHANNEL, content_header(len(payload), properties), payload, FRAME_MAX)
-    with session(call, vhost, from_channel) as opened:
+    with session(call, vhost_to_enter(call), from_channel) as opened:
         channel = opened.channel
         channel.confirming = True
         publish(channel, find_route(channel.connection, method), content)
@@ -147,9 +146,8 @@ class Wish:
 
 async def get_messages(call: Call) -> object:
     """Take messages from a queue, or look at them and put them back."""
-    vhost = vhost_to_enter(call)
     wish = wish_of(await call.json("ackmode", "count", "encoding"))
-    with session(call, vhost, from_get) as opened:
+    with session(call, vhost_to_enter(call), from_get) as opened:
         rows = await got(call, opened, call.argument("queue"), wish)
     return of_pieces([piece async for piece in pieces_of(rows)])
 

@@ -213,16 +213,14 @@ def user_exists(call: Call) -> bool:
 
 async def put_user_limit(call: Call) -> None:
     """Set one limit of a user; the others stay."""
-    if not user_exists(call):
-        raise bad_request(["no_such_user", call.argument("user")])
     body = await call.json("value")
-    user = call.broker.users.find(call.argument("user"))
-    if user is None:  # meanwhile
-        raise bad_request(["no_such_user", call.argument("user")])
     try:
         limits = valid_limits({call.argument("name"): body["value"]}, OF_USERS, "user-limits")
     except InvalidLimits as error:
         raise bad_request(str(error)) from None
+    user = call.broker.users.find(call.argument("user"))
+    if user is None:
+        raise bad_request(["no_such_user", call.argument("user")])
     call.begin_change()
     call.broker.users.set_limits(user.name, {**user.usage.limits, **limits})
     await call.committed()

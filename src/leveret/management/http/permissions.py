@@ -76,9 +76,16 @@ async def get_permission(call: Call) -> object:
 
 async def put_permission(call: Call) -> None:
     """Set a permission."""
+    check_user_and_vhost(call)
     body = await call.json("configure", "write", "read")
     patterns = [text(body, name) for name in ("configure", "write", "read")]
     await change(call, call.broker.permissions.set, *patterns)
+
+
+def check_user_and_vhost(call: Call) -> None:
+    """Refused if the user or the virtual host is not there, which RabbitMQ looks at before the body."""
+    if not (user_exists(call) and vhost_exists(call)):
+        raise bad_request("vhost_or_user_not_found")
 
 
 async def delete_permission(call: Call) -> None:
@@ -151,6 +158,7 @@ async def get_topics(call: Call) -> object:
 
 async def put_topic(call: Call) -> None:
     """Set a topic permission."""
+    check_user_and_vhost(call)
     body = await call.json("exchange", "write", "read")
     values = [text(body, name) for name in ("exchange", "write", "read")]
     await change(call, call.broker.permissions.set_topic, *values)

@@ -92,8 +92,9 @@ FULL: Final[ListColumns[Queue]] = {
     "owner_pid_details": lambda queue, broker: owner_of(queue),
     "single_active_consumer_tag": lambda queue, broker: active_tag(queue),
 }
-WITHOUT_STATISTICS: Final = List(BASIC)
-WITH_TOTALS: Final = List({**BASIC, **{name: LISTED[name] for name in TOTALS}})
+BRIEF: Final[ListColumns[Queue]] = {**BASIC, "policy": lambda queue, broker: LISTED["policy"](queue, broker) or ABSENT}
+WITHOUT_STATISTICS: Final = List(BRIEF)
+WITH_TOTALS: Final = List({**BRIEF, **{name: LISTED[name] for name in TOTALS}})
 
 
 # looking

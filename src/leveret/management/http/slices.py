@@ -28,6 +28,17 @@ async def in_slices(items: Iterable[Item]) -> AsyncIterator[Item]:
             until = loop.time() + SLICE
 
 
+async def paced(pieces: AsyncIterator[Item]) -> AsyncIterator[Item]:
+    """The pieces as they are made; the broker works in between, however little making them waits for anything."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + SLICE
+    async for piece in pieces:
+        yield piece
+        if loop.time() >= until:
+            await asyncio.sleep(0)
+            until = loop.time() + SLICE
+
+
 def in_chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
     """The items, so many at once: going over a list is faster than over one by one in slices."""
     iterator = iter(items)

@@ -65,9 +65,8 @@ def text_of_histograms(histograms: Iterable[Measured]) -> bytes:
 
 def histogram_metric(measured: Measured) -> HistogramMetricFamily:
     """A histogram with counts that add up, as Prometheus has them."""
-    histogram = measured.histogram
-    counts = list(accumulate(histogram.counts))
-    bounds = [*map(str, histogram.bounds), "+Inf"]
-    return HistogramMetricFamily(
-        measured.name, measured.help, buckets=list(zip(bounds, counts, strict=True)), sum_value=histogram.total
-    )
+    counts = list(accumulate(measured.counts))
+    bounds = [*map(str, measured.bounds), "+Inf"]
+    metric = HistogramMetricFamily(measured.name, measured.help, labels=list(measured.labels))
+    metric.add_metric(list(measured.labels.values()), list(zip(bounds, counts, strict=True)), measured.total)
+    return metric

@@ -2,6 +2,9 @@
 
 Names, types and help texts are those of RabbitMQ's plugin; what only Erlang has is left out. A family's values are
 taken from an object at once, in a row, so that those of one object agree with each other. None is no value.
+
+What queues, exchanges and virtual hosts are is told beside what they count: `queue_info` to join their type with, and
+the families with the prefix `rabbitmq_cluster_`.
 """
 
 from __future__ import annotations
@@ -73,6 +76,12 @@ def of_queue(queue: Queue, _broker: Broker) -> dict[str, str]:
     return {"vhost": queue.vhost.name, "queue": queue.name}
 
 
+def what_a_queue_is(queue: Queue, _broker: Broker) -> dict[str, str]:
+    """The labels of `queue_info`. One node leads all its queues."""
+    kind = "quorum" if queue.is_quorum else "classic"
+    return {**of_queue(queue, _broker), "queue_type": f"rabbit_{kind}_queue", "membership": "leader"}
+
+
 def lengths(queue: Queue) -> Row:
     """How many messages a queue has."""
     return queue.ready_count(), int(queue.unacked), total_messages(queue)
@@ -118,25 +127,28 @@ def deliveries(thing: Queue | Channel) -> Row:
     )
 
 
-def delivery_counters(prefix: str) -> tuple[Description, ...]:
-    """The counters for `deliveries`."""
-    return tuple(
-        Description(f"{prefix}_{name}_total", COUNTER, text)
-        for name, text in (
-            ("get_ack", "Total number of messages fetched with basic.get in manual acknowledgement mode"),
-            ("get", "Total number of messages fetched with basic.get in automatic acknowledgement mode"),
-            (
-                "messages_delivered_ack",
-                "Total number of messages delivered to consumers in manual acknowledgement mode",
-            ),
-            ("messages_delivered", "Total number of messages delivered to consumers in automatic acknowledgement mode"),
-            ("messages_redelivered", "Total number of messages redelivered to consumers"),
-            ("messages_acked", "Total number of messages acknowledged by consumers"),
-            ("get_empty", "Total number of times basic.get operations fetched no message"),
-        )
-    )
-
-
+DELIVERIES_OF_CHANNEL: Final = counters(
+    channel_get_ack_total="Total number of messages fetched with basic.get in manual acknowledgement mode",
+    channel_get_total="Total number of messages fetched with basic.get in automatic acknowledgement mode",
+    channel_messages_delivered_ack_total="Total number of messages delivered to consumers in manual acknowledgement"
+    " mode",
+    channel_messages_delivered_total="Total number of messages delivered to consumers in automatic acknowledgement"
+    " mode",
+    channel_messages_redelivered_total="Total number of messages redelivered to consumers",
+    channel_messages_acked_total="Total number of messages acknowledged by consumers",
+    channel_get_empty_total="Total number of times basic.get operations fetched no message",
+)
+DELIVERIES_OF_QUEUE: Final = counters(
+    queue_get_ack_total="Total number of messages fetched from a queue with basic.get in manual acknowledgement mode",
+    queue_get_total="Total number of messages fetched from a queue with basic.get in automatic acknowledgement mode",
+    queue_messages_delivered_ack_total="Total number of messages delivered from a queue to consumers in manual"
+    " acknowledgement mode",
+    queue_messages_delivered_total="Total number of messages delivered from a queue to consumers in automatic"
+    " acknowledgement mode",
+    queue_messages_redelivered_total="Total number of messages redelivered from a queue to consumers",
+    queue_messages_acked_total="Total number of messages acknowledged by consumers on a queue",
+    queue_get_empty_total="Total number of times basic.get operations fetched no message on a queue",
+)
 CONSUMERS: Final = gauges(queue_consumers="Consumers on a queue")
 QUEUES: Final[tuple[Family[Queue], ...]] = (
     Family(
@@ -170,7 +182,7 @@ QUEUES: Final[tuple[Family[Queue], ...]] = (
         of_queue,
         details,
     ),
-    Family("queue_delivery_metrics", delivery_counters("queue"), of_queue, deliveries),
+    Family("queue_delivery_metrics", DELIVERIES_OF_QUEUE, of_queue, deliveries),
     Family(
         "channel_queue_exchange_metrics",
         counters(queue_messages_published_total="Total number of messages published to queues"),
@@ -179,6 +191,14 @@ QUEUES: Final[tuple[Family[Queue], ...]] = (
     ),
     Family("queue_consumer_count", CONSUMERS, of_queue, consumers, summed=False),
 )
+QUEUE_INFO: Final[Family[Queue]] = Family(
+    "queue_info",  # which cannot be asked for by this name: it comes with the families that have it
+    gauges(queue_info="A metric with a constant '1' value and labels that provide some queue details"),
+    what_a_queue_is,
+    lambda queue: (1,),
+    summed=False,
+)
+WITH_QUEUE_INFO: Final = frozenset({"queue_coarse_metrics", "queue_consumer_count", "queue_metrics"})
 NOT_SUMMED: Final = frozenset({"queue_head_message_timestamp"})
 
 
@@ -244,7 +264,7 @@ CHANNELS: Final[tuple[Family[Channel], ...]] = (
         of_channel_in_vhost,
         publishes,
     ),
-    Family("channel_queue_metrics", delivery_counters("channel"), of_channel_in_vhost, deliveries),
+    Family("channel_queue_metrics", DELIVERIES_OF_CHANNEL, of_channel_in_vhost, deliveries),
 )
 
 
@@ -313,8 +333,9 @@ EXCHANGES: Final[tuple[Family[Located], ...]] = (
         counters(exchange_messages_published_total="Total number of messages published into an exchange"),
         of_exchange,
         lambda place: (int(place[1].publish_in),),
-        summed=False,
     ),
+)
+NAMED_EXCHANGES: Final[tuple[Family[Located], ...]] = (
     Family(
         "exchange_bindings",
         gauges(exchange_bindings="Number of bindings for an exchange. This value is cluster-wide."),

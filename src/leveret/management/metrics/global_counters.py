@@ -14,10 +14,9 @@ from leveret.broker.death_reasons import DELIVERY_LIMIT, EXPIRED, MAXLEN, REJECT
 from leveret.broker.traffic import FIELDS, Traffic
 from leveret.management.http.slices import in_slices
 from leveret.management.metrics.families import COUNTER, GAUGE, Description
-from leveret.management.metrics.node_metrics import Valued
+from leveret.management.metrics.node_metrics import AMQP, Valued
 from leveret.management.rates import traffic_of
 
-PROTOCOL: Final = {"protocol": "amqp091"}
 CLASSIC: Final = {"queue_type": "rabbit_classic_queue"}
 QUORUM: Final = {"queue_type": "rabbit_quorum_queue"}
 
@@ -111,8 +110,8 @@ class GlobalCounters:
             ),
             self._counter("routed", "Total number of messages routed to queues or streams", routed),
             *self._dead_lettered(),
-            Valued(Description("global_publishers", GAUGE, "Current number of publishers"), [(PROTOCOL, publishers)]),
-            Valued(Description("global_consumers", GAUGE, "Current number of consumers"), [(PROTOCOL, consumers)]),
+            Valued(Description("global_publishers", GAUGE, "Current number of publishers"), [(AMQP, publishers)]),
+            Valued(Description("global_consumers", GAUGE, "Current number of consumers"), [(AMQP, consumers)]),
         ]
 
     async def _of_quorum_queues(self) -> dict[str, int]:
@@ -129,14 +128,14 @@ class GlobalCounters:
             quorum = sum(of_quorum[field] for field in fields)
             others = sum(of_all[field] for field in fields) - quorum
             samples = [
-                ({**PROTOCOL, **CLASSIC}, self._risen(name, "classic", others)),
-                ({**PROTOCOL, **QUORUM}, self._risen(name, "quorum", quorum)),
+                ({**AMQP, **CLASSIC}, self._risen(name, "classic", others)),
+                ({**AMQP, **QUORUM}, self._risen(name, "quorum", quorum)),
             ]
             result.append(Valued(described(name, text), samples))
         return result
 
     def _counter(self, name: str, text: str, value: int) -> Valued:
-        return Valued(described(name, text), [(PROTOCOL, self._risen(name, "", value))])
+        return Valued(described(name, text), [(AMQP, self._risen(name, "", value))])
 
     def _dead_lettered(self) -> list[Valued]:
         counts = self._broker.churn.dead_lettered

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import resource
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from leveret.broker.alarms import DISK, MEMORY
@@ -13,6 +13,7 @@ from leveret.broker.broker import PRODUCT_VERSION
 from leveret.broker.histogram import Histogram
 from leveret.broker.login import PROTOCOLS
 from leveret.broker.parameters import CLUSTER_ID
+from leveret.broker.traffic import SIZE_BOUNDS
 from leveret.management.metrics.families import COUNTER, GAUGE, UNTYPED, Description
 from leveret.management.node import Node
 from leveret.management.status import disk_free, open_descriptors, resident_memory
@@ -22,6 +23,7 @@ Samples: TypeAlias = Sequence[tuple[dict[str, str], int | float]]
 AGGREGATED: Final = "aggregated"
 PER_OBJECT: Final = "per-object"
 DETAILED: Final = "detailed"
+AMQP: Final = {"protocol": "amqp091"}
 
 
 @dataclass(frozen=True)
@@ -34,11 +36,14 @@ class Valued:
 
 @dataclass(frozen=True)
 class Measured:
-    """A histogram with its name and what it is for people."""
+    """A histogram with its name and what it is for people. The last count is of what is above all bounds."""
 
     name: str
     help: str
-    histogram: Histogram
+    bounds: Sequence[float]
+    counts: Sequence[int]
+    total: float
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 def gauge(name: str, text: str, value: int | float | None) -> Valued:
@@ -152,13 +157,14 @@ def alarms(node: Node) -> list[Valued]:
 
 
 def totals(node: Node, consumers: int) -> list[Valued]:
-    """How much there is of everything."""
+    """How much there is of everything. A node has no peers, so none is out of reach."""
     broker = node.broker
     return [
         gauge("connections", "Connections currently open", int(broker.usage.connections)),
         gauge("channels", "Channels currently open", int(broker.usage.channels)),
         gauge("consumers", "Consumers currently connected", consumers),
         gauge("queues", "Queues available", sum(len(vhost.queues) for vhost in broker.vhosts.values())),
+        gauge("unreachable_cluster_peers_count", "Number of peers in the cluster the current node cannot reach.", 0),
     ]
 
 
@@ -186,22 +192,35 @@ def identity(node: Node, endpoint: str, client_version: str) -> list[Valued]:
 
 
 def measured(node: Node) -> list[Measured]:
-    """Our own histograms."""
-    figures = node.broker.store.figures
+    """All histograms: RabbitMQ's, and our own."""
+    figures, sizes = node.broker.store.figures, node.broker.message_sizes
     return [
         Measured(
+            "rabbitmq_message_size_bytes",
+            "Size of messages received from publishers",
+            SIZE_BOUNDS,
+            sizes.counts(),
+            int(sizes.octets),
+            AMQP,
+        ),
+        own(
             "leveret_tick_seconds",
             "Time from the first socket that is read in a tick until everything it brought about is sent",
             node.broker.tick_seconds,
         ),
-        Measured("leveret_store_sync_seconds", "Time that a sync of the message log takes", figures.sync_seconds),
-        Measured("leveret_store_batch_bytes", "Size of the batches of the message log", figures.batch_octets),
-        Measured(
+        own("leveret_store_sync_seconds", "Time that a sync of the message log takes", figures.sync_seconds),
+        own("leveret_store_batch_bytes", "Size of the batches of the message log", figures.batch_octets),
+        own(
             "leveret_confirm_seconds",
             "Time from the tick in which the first message of a batch was published until the batch is confirmed",
             figures.confirm_seconds,
         ),
     ]
+
+
+def own(name: str, text: str, histogram: Histogram) -> Measured:
+    """A histogram of our own."""
+    return Measured(name, text, histogram.bounds, histogram.counts, histogram.total)
 
 
 def own_gauges(node: Node) -> list[Valued]:

@@ -26,9 +26,12 @@ from leveret.management.metrics.families import (
     CHANNELS,
     CONNECTIONS,
     EXCHANGES,
+    NAMED_EXCHANGES,
     NOT_SUMMED,
+    QUEUE_INFO,
     QUEUES,
     VHOSTS,
+    WITH_QUEUE_INFO,
     Family,
     Located,
 )
@@ -65,12 +68,10 @@ class Scraper:
         async for piece in self._of_node(AGGREGATED):
             yield piece
         node = self._node
-        for valued in (
-            await summed(QUEUES, queues(node, ())),
-            await summed(CHANNELS, channels(node)),
-            await summed(CONNECTIONS, connections(node)),
-        ):
-            yield text_of(PREFIX, valued)
+        yield text_of(PREFIX, await summed(QUEUES, queues(node, ())))
+        yield text_of(PREFIX, await summed(CHANNELS, channels(node)))
+        yield text_of(PREFIX, await summed(CONNECTIONS, connections(node)))
+        yield text_of(PREFIX, await summed(EXCHANGES, exchanges(node, ())))
 
     async def per_object(self) -> AsyncIterator[bytes]:
         """`/metrics/per-object`: the same of each object."""
@@ -78,9 +79,12 @@ class Scraper:
             yield piece
         node = self._node
         for pieces in (
-            self._of_each([family for family in QUEUES if family.summed], lambda: queues(node, ()), PREFIX),
+            self._of_each(
+                [*(family for family in QUEUES if family.summed), QUEUE_INFO], lambda: queues(node, ()), PREFIX
+            ),
             self._of_each(CHANNELS, lambda: channels(node), PREFIX),
             self._of_each(CONNECTIONS, lambda: connections(node), PREFIX),
+            self._of_each(EXCHANGES, lambda: exchanges(node, ()), PREFIX),
         ):
             async for piece in pieces:
                 yield piece
@@ -100,11 +104,14 @@ class Scraper:
             for family in QUEUES
             if family.name in families and not (without_count and family.name == "queue_consumer_count")
         ]
+        if not WITH_QUEUE_INFO.isdisjoint(families):
+            of_queues.append(QUEUE_INFO)
         for pieces in (
             self._of_each(of_queues, lambda: queues(node, in_vhosts, named)),
             self._of_each(chosen(CHANNELS, families), lambda: channels(node, in_vhosts)),
             self._of_each(chosen(CONNECTIONS, families), lambda: connections(node)),
             self._of_each(chosen(EXCHANGES, families), lambda: exchanges(node, in_vhosts)),
+            self._of_each(chosen(NAMED_EXCHANGES, families), lambda: named_exchanges(node, in_vhosts)),
             self._of_each(chosen(VHOSTS, families), lambda: iter(vhosts(node, in_vhosts))),
         ):
             async for piece in pieces:
@@ -116,7 +123,8 @@ class Scraper:
         async for queue in in_slices(queues(node, ())):
             consumers += len(queue.consumers)
         yield text_of(PREFIX, identity(node, endpoint, CLIENT_VERSION))
-        yield text_of(PREFIX, [valued for of_node in OF_NODE.values() for valued in of_node(node)])
+        for of_node in OF_NODE.values():
+            yield text_of(PREFIX, of_node(node))
         yield text_of(PREFIX, [*alarms(node), *totals(node, consumers)])
         yield text_of(PREFIX, await self._global.valued(consumers))
         yield text_of("", own_gauges(node)) + text_of_histograms(measured(node))
@@ -180,6 +188,11 @@ def exchanges(node: Node, in_vhosts: Sequence[str]) -> Iterator[Located]:
         for exchange in list(vhost.exchanges.values()):
             if not exchange.deleted:
                 yield vhost, exchange
+
+
+def named_exchanges(node: Node, in_vhosts: Sequence[str]) -> Iterator[Located]:
+    """Those of the exchanges that clients may bind to and publish to by name, as RabbitMQ lists them."""
+    return (place for place in exchanges(node, in_vhosts) if place[1].name and not place[1].internal)
 
 
 def connections(node: Node) -> Iterator[Connection]:
