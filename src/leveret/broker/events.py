@@ -382,7 +382,7 @@ class Events:
         if self.wanted():
             parts: Fields = [
                 ("pattern", policy.pattern.text),
-                ("definition", policy.definition),
+                ("definition", policy.told),
                 ("priority", policy.priority),
                 ("apply-to", policy.apply_to),
             ]

@@ -403,7 +403,7 @@ POLICIES: Final[dict[str, Callable[[tuple[str, Policy], Broker], Value]]] = {
     "name": lambda item, broker: item[1].name,
     "pattern": lambda item, broker: item[1].pattern.text,
     "apply-to": lambda item, broker: item[1].apply_to,
-    "definition": lambda item, broker: as_json(item[1].definition),
+    "definition": lambda item, broker: as_json(item[1].told),
     "priority": lambda item, broker: item[1].priority,
 }
 

@@ -16,6 +16,17 @@ from leveret.server.recent_log import RecentLog
 
 
 @dataclass(frozen=True)
+class HttpOptions:
+    """How the HTTP API is to be: what its paths begin with, `basic` rates or `none`, and octets in a body."""
+
+    path_prefix: str = ""
+    rates_mode: str = "basic"
+    without_statistics: bool = False
+    queue_totals: bool = False  # in lists without statistics
+    body_limit: int = 20_000_000
+
+
+@dataclass(frozen=True)
 class Node:
     """One broker with its surroundings. `listeners` are URLs, sizes are octets; no data folder: nothing is on disk.
 
@@ -34,6 +45,7 @@ class Node:
     metrics_path: str = "/metrics"
     metrics_per_object: bool = False
     metrics_for_monitors_alone: bool = False
+    http: HttpOptions = HttpOptions()
 
     @property
     def memory_limit(self) -> int:

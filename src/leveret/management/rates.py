@@ -59,7 +59,10 @@ Stats: TypeAlias = dict[str, Any]
 class Rates:
     """The rates of one broker. `interval` and `first_interval` are seconds between two rounds."""
 
-    def __init__(self, broker: Broker, interval: float = INTERVAL, first_interval: float = FIRST_INTERVAL) -> None:
+    def __init__(
+        self, broker: Broker, interval: float | None = INTERVAL, first_interval: float = FIRST_INTERVAL
+    ) -> None:
+        """Without an interval there are no samples: counters are told, and rates of 0.0."""
         self._broker: Final = broker
         self._interval: Final = interval
         self._first_interval: Final = first_interval
@@ -75,10 +78,11 @@ class Rates:
 
     def asked(self, query: Query) -> Ranges:
         """What a request asks for. Somebody asks, so rounds are made from now on, or go on."""
-        loop = asyncio.get_running_loop()
-        self._asked_at = loop.time()
-        if self._task is None:
-            self._task = loop.create_task(self._make_rounds())
+        if self._interval is not None:
+            loop = asyncio.get_running_loop()
+            self._asked_at = loop.time()
+            if self._task is None:
+                self._task = loop.create_task(self._make_rounds(self._interval))
         return asked_ranges(query)
 
     def message_stats(self, thing: Broker | VirtualHost | Queue | Exchange | Channel, ranges: Ranges) -> Stats | None:
@@ -138,7 +142,7 @@ class Rates:
         self._histories.clear()
         self._time = 0
 
-    async def _make_rounds(self) -> None:
+    async def _make_rounds(self, interval: float) -> None:
         loop = asyncio.get_running_loop()
         due = loop.time()
         wait = self._first_interval
@@ -147,7 +151,7 @@ class Rates:
                 await self.make_round()
                 due = max(due + wait, loop.time())
                 await asyncio.sleep(due - loop.time())
-                wait = self._interval
+                wait = interval
         finally:
             self._task = None
             self.forget()

@@ -46,7 +46,8 @@ class Facts:
                 "certfile": certificates_in(certfile),
                 "cacertfile": certificates_in(cacertfile),
             }
-            for url, (certfile, cacertfile) in self._certificate_files.items()
+            for url, pairs in self._certificate_files.items()
+            for certfile, cacertfile in pairs
         ]
         return {"certificates": found}
 

@@ -51,7 +51,7 @@ from leveret.server.storage import CannotStart, open_storage
 from leveret.server.tick import Tick
 
 if TYPE_CHECKING:
-    from leveret.management.node import Node
+    from leveret.management.node import HttpOptions, Node
 
 log: Final = logging.getLogger("leveret")
 
@@ -171,12 +171,9 @@ def managed_node(
     from leveret.management.node import Node  # these come late, as all of the HTTP API does
     from leveret.management.rates import Rates
 
-    rates = Rates(tick.broker, settings.collect_statistics_interval / 1000)
-    metrics = (
-        settings.prometheus_path,
-        settings.prometheus_return_per_object_metrics,
-        settings.prometheus_authentication,
-    )
+    http = http_options(settings)
+    sampled = http.rates_mode != "none" and not http.without_statistics
+    rates = Rates(tick.broker, settings.collect_statistics_interval / 1000 if sampled else None)
     return Node(
         tick.broker,
         tick.begin,
@@ -187,7 +184,25 @@ def managed_node(
         files,
         certificate_files,
         recent_log,
-        *metrics,
+        settings.prometheus_path,
+        settings.prometheus_return_per_object_metrics,
+        settings.prometheus_authentication,
+        http,
+    )
+
+
+def http_options(settings: Settings) -> HttpOptions:
+    """How the HTTP API is to be. RabbitMQ's detailed rates are not here."""
+    from leveret.management.node import HttpOptions
+
+    prefix = settings.management_path_prefix.strip("/")
+    rates_mode = "none" if settings.management_rates_mode == "none" else "basic"
+    return HttpOptions(
+        f"/{prefix}" if prefix else "",
+        rates_mode,
+        settings.management_disable_stats,
+        settings.management_enable_queue_totals,
+        settings.management_max_body_size,
     )
 
 

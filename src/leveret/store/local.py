@@ -353,7 +353,7 @@ class LocalStore(Store):
 
     def policy_set(self, vhost: str, policy: Policy, operator: bool) -> None:
         self._changes.set_policy(
-            vhost, operator, policy.name, policy.pattern.text, policy.apply_to, policy.definition, policy.priority
+            vhost, operator, policy.name, policy.pattern.text, policy.apply_to, policy.told, policy.priority
         )
 
     def policy_cleared(self, vhost: str, name: str, operator: bool) -> None:

@@ -33,6 +33,19 @@ def first_definitions(defaults: Defaults, random_octets: Callable[[int], bytes])
     if not defaults.made:
         return changes
     changes.set_vhost(defaults.vhost, DEFAULT_DESCRIPTION)
+    limits = defaults.limits_of(defaults.vhost)
+    if limits:
+        changes.set_vhost_limits(defaults.vhost, limits)
+    for policy in defaults.operator_policies_of(defaults.vhost):
+        changes.set_policy(
+            defaults.vhost,
+            True,
+            policy.name,
+            policy.pattern.text,
+            policy.apply_to,
+            policy.told,
+            policy.priority,
+        )
     users, permissions = defaults.first_users(random_octets)
     for user in users:
         changes.set_user(user)

@@ -1,4 +1,7 @@
-"""The application: all resources of the API under `/api`, what else there is, and the errors for what is none."""
+"""The application: all resources of the API under `/api`, what else there is, and the errors for what is none.
+
+All of it stands behind the prefix that the settings name.
+"""
 
 from __future__ import annotations
 
@@ -78,14 +81,27 @@ rabbitmqadmin -u USER -p PASSWORD list queues name messages</pre>
 """
 
 
+class Nowhere:
+    """Answers for a path that names nothing."""
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        await send_answer(of_refusal(object_not_found()), send, scope["method"] != "HEAD")
+
+
+NOWHERE: Final = Nowhere()
+
+
 class EncodedPaths:
     """Leaves paths encoded for the router, since the names in them may have slashes; drops a slash at the end.
 
-    What is no encoding is refused, as RabbitMQ does: there is no telling which name it stands for.
+    What is no encoding is refused, as RabbitMQ does: there is no telling which name it stands for. Paths that don't
+    begin with the prefix name nothing.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, prefix: str) -> None:
         self._app: Final = app
+        self._prefix: Final = prefix
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Pass a request on."""
@@ -94,16 +110,13 @@ class EncodedPaths:
                 await send_answer(of_refusal(malformed()), send, scope["method"] != "HEAD")
                 return
             path = scope["raw_path"].decode("latin-1")
+            if self._prefix:
+                if path != self._prefix and not path.startswith(f"{self._prefix}/"):
+                    await NOWHERE(scope, receive, send)
+                    return
+                path = path.removeprefix(self._prefix) or "/"
             scope["path"] = path[:-1] if path.endswith("/") and len(path) > 1 else path
         await self._app(scope, receive, send)  # type: ignore[arg-type]
-
-
-class Nowhere:
-    """Answers for a path that names nothing."""
-
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        """Answer a request."""
-        await send_answer(of_refusal(object_not_found()), send, scope["method"] != "HEAD")
 
 
 async def home(_request: Request) -> Response:
@@ -131,8 +144,9 @@ def application(node: Node) -> Starlette:
         Route("/cli/index.html", command_line),
         Route("/cli/rabbitmqadmin", program),
     ]
-    app = Starlette(routes=[*pages, *routes], middleware=[Middleware(EncodedPaths)])
+    paths = Middleware(EncodedPaths, node.http.path_prefix)
+    app = Starlette(routes=[*pages, *routes], middleware=[paths])
     app.router.redirect_slashes = False
-    app.router.default = Nowhere()
+    app.router.default = NOWHERE
     app.state.node = node
     return app

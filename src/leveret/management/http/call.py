@@ -25,7 +25,6 @@ from leveret.management.node import Node
 
 Receive: TypeAlias = Callable[[], Awaitable[Mapping[str, Any]]]
 
-BODY_LIMIT: Final = 20_000_000  # octets; RabbitMQ's management.http.max_body_size
 NO_OBJECTS: Final = (b"", b"null", b"undefined")  # what RabbitMQ takes for an object without keys
 DEFAULT_EXCHANGE: Final = "amq.default"  # what paths call it
 OF_EXCHANGES: Final = ("exchange", "source", "destination")
@@ -117,6 +116,16 @@ class Call:
         """The samples of rates that are asked for."""
         return self.node.rates.asked(self.query)
 
+    @property
+    def without_statistics(self) -> bool:
+        """Whether the answer is to have no statistics: the settings say so, or the query."""
+        return self.node.http.without_statistics or self.is_set("disable_stats")
+
+    @property
+    def with_queue_totals(self) -> bool:
+        """Whether an answer without statistics is to have the lengths of queues all the same."""
+        return self.node.http.queue_totals or self.is_set("enable_queue_totals")
+
     # the body
 
     async def body(self) -> bytes:
@@ -157,7 +166,7 @@ class Call:
                 raise bad_request("the body is not complete")
             pieces.append(message.get("body", b""))
             size += len(pieces[-1])
-            if size > BODY_LIMIT:
+            if size > self.node.http.body_limit:
                 raise bad_request("Exceeded HTTP request body size limit")
             more = message.get("more_body", False)
         return b"".join(pieces)

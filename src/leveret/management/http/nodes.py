@@ -52,7 +52,7 @@ def node_row(node: Node) -> dict[str, Any]:
         "proc_used": 1,
         "run_queue": 0,
         "processors": os.cpu_count(),
-        "rates_mode": "basic",
+        "rates_mode": node.http.rates_mode,
         "uptime": int((broker.wall_clock() - broker.started_at) * 1000),
         "exchange_types": exchange_types(),
         "auth_mechanisms": auth_mechanisms(broker),

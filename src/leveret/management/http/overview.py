@@ -46,7 +46,7 @@ async def overview(call: Call) -> object:
     counted = await counted_queues(chain.from_iterable([list(vhost.queues.values()) for vhost in vhosts]))
     result: dict[str, Any] = {
         "management_version": PRODUCT_VERSION,
-        "rates_mode": "basic",
+        "rates_mode": call.node.http.rates_mode,
         "exchange_types": exchange_types(),
         "product_version": broker.version,
         "product_name": "Leveret",
@@ -55,9 +55,9 @@ async def overview(call: Call) -> object:
         "erlang_version": platform.python_version(),
         "erlang_full_version": f"Python {platform.python_version()} ({platform.python_implementation()})",
         "release_series_support_status": "supported",
-        "disable_stats": False,
+        "disable_stats": call.node.http.without_statistics,
         "is_op_policy_updating_enabled": True,
-        "enable_queue_totals": False,
+        "enable_queue_totals": call.node.http.queue_totals,
         **of_overview(call, vhosts, counted.ready, counted.unacked),
         "object_totals": object_totals(call, vhosts, counted.consumers),
         "statistics_db_event_queue": 0,

@@ -122,9 +122,9 @@ def queues_of(call: Call) -> Iterator[Queue]:
 
 def wanted(call: Call) -> List[Queue]:
     """The kind of list that a call asks for."""
-    if not call.is_set("disable_stats"):
+    if not call.without_statistics:
         return List({**FULL, **of_queues(call)})
-    return WITH_TOTALS if call.is_set("enable_queue_totals") else WITHOUT_STATISTICS
+    return WITH_TOTALS if call.with_queue_totals else WITHOUT_STATISTICS
 
 
 async def list_queues_of_user(call: Call) -> object:
@@ -161,7 +161,7 @@ async def get_queue(call: Call) -> object:
     """One queue, with its consumers."""
     queue = queue_of(call)
     row = wanted(call).row(queue, call.broker)
-    if not call.is_set("disable_stats"):
+    if not call.without_statistics:
         row["consumer_details"] = [CONSUMERS.row(consumer, call.broker) for consumer in list(queue.consumers)]
         row["deliveries"] = []  # by channel and by exchange, which RabbitMQ shows
         row["incoming"] = []  # with detailed rates alone

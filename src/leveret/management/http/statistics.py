@@ -1,6 +1,7 @@
 """The statistics of things: what happened to their messages, how fast, and how that was in the past.
 
-`rates_mode` is `basic`: RabbitMQ's `detailed` mode, which tells them by pairs of a channel and a queue, is not there.
+`rates_mode` is `basic` or `none`: RabbitMQ's `detailed` mode, which tells them by pairs of a channel and a queue, is
+not there.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ def of_connections(call: Call) -> ListColumns[Connection]:
 
 def message_stats(call: Call, thing: Queue | Channel | Exchange | VirtualHost | Broker) -> object:
     """`message_stats`, which are absent where nothing has happened yet, or where nobody wants statistics."""
-    if call.is_set("disable_stats"):
+    if call.without_statistics:
         return ABSENT
     stats = call.node.rates.message_stats(thing, call.ranges)
     return ABSENT if stats is None else stats
