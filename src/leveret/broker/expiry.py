@@ -128,7 +128,7 @@ def expire_head(queue: Queue) -> None:
         if drop_expired_page(queue, backing):
             continue
         backing.fill_window()
-        if not backing.ready:
+        if not backing.ready and queue.has_backlog(backing):
             return  # it is being read, and touches the queue when it was
     queue.go_on_later()
 

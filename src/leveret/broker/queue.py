@@ -60,6 +60,8 @@ class Queue(Destination):
         self.auto_delete: Final = auto_delete
         self.owner: Final = owner
         self.arguments: Final = arguments
+        self.user = ""  # who declared it, if that is known
+        self.paused = False  # its messages stay in it, until somebody resumes it
         self.store: Final = vhost.store
         self.deleted = False
         self.gone = False  # deleted, and the messages dropped
@@ -419,7 +421,10 @@ class Queue(Destination):
             return False
         if self.has_backlog(backing):
             backing.fill_window()
-            return bool(backing.ready)  # else it is being read, or there is none
+            if backing.ready:
+                return True
+            if self.has_backlog(backing):
+                return False  # it is being read
         return len(self.levels) > 1 and not self.in_turn().is_empty()
 
     def has_backlog(self, backing: BackingQueue) -> bool:
