@@ -68,6 +68,8 @@ BODIES: dict[tuple[str, str], Any] = {
     ("PUT", "/permissions/{vhost}/{user}"): PERMISSION,
     ("PUT", "/policies/{vhost}/{name}"): POLICY,
     ("PUT", "/queues/{vhost}/{queue}"): {"durable": True},
+    ("PUT", "/queues/{vhost}/{queue}/pause"): None,
+    ("PUT", "/queues/{vhost}/{queue}/resume"): None,
     ("PUT", "/topic-permissions/{vhost}/{user}"): TOPIC,
     ("PUT", "/topic-permissions/{vhost}/{user}/{exchange}"): TOPIC,
     ("PUT", "/user-limits/{user}/{name}"): {"value": 10},
@@ -150,6 +152,7 @@ MISSING: dict[tuple[str, str, str], Missing] = {
     ("DELETE", "/vhost-limits/{vhost}/{name}", "name"): DONE,
     ("GET", "/connections/username/{user}", "user"): LISTED,
     ("GET", "/definitions/{vhost}", "vhost"): Missing(400, "bad_request", "vhost_not_found"),
+    ("GET", "/users/{user}/queues", "user"): LISTED,  # those that they declared, who may be gone
     ("GET", "/parameters/{component}", "component"): LISTED,
     ("GET", "/parameters/{component}/{vhost}", "component"): LISTED,
     ("GET", BETWEEN, "destination"): LISTED,
@@ -180,6 +183,10 @@ MISSING: dict[tuple[str, str, str], Missing] = {
     ("PUT", TOPICS, "vhost"): NO_VHOST_OR_USER,
     ("PUT", TOPICS + "/{exchange}", "user"): NO_VHOST_OR_USER,
     ("PUT", TOPICS + "/{exchange}", "vhost"): NO_VHOST_OR_USER,
+    ("PUT", "/queues/{vhost}/{queue}/pause", "queue"): NOT_FOUND,
+    ("PUT", "/queues/{vhost}/{queue}/pause", "vhost"): NOT_FOUND,
+    ("PUT", "/queues/{vhost}/{queue}/resume", "queue"): NOT_FOUND,
+    ("PUT", "/queues/{vhost}/{queue}/resume", "vhost"): NOT_FOUND,
     ("PUT", "/user-limits/{user}/{name}", "name"): Missing(400, "bad_request"),
     ("PUT", "/user-limits/{user}/{name}", "user"): Missing(400, "bad_request"),
     ("PUT", "/vhost-limits/{vhost}/{name}", "name"): Missing(400, "bad_request"),
@@ -192,6 +199,7 @@ PUBLIC = {
     "/health/checks/ready-to-serve-clients",
     "/version",
 }
+ENDLESS = {"/livelog"}  # whose answer goes on as long as the client stays
 FREE_PARTS = {"password", "pattern"}  # which name nothing
 # Resources that a PUT makes: the part that names them, the column that shows that name, and where they are listed.
 MADE: dict[str, tuple[str, str, str]] = {

@@ -1,6 +1,7 @@
 """The walks of the route table and of the tags, in an installed RabbitMQ: it has to answer them as we do.
 
-What it answers otherwise is listed here, each with its reason. What version 3.10 does not know is left out.
+What it answers otherwise is listed here, each with its reason. What version 3.10 does not know is left out, as is what
+RabbitMQ does not have at all.
 """
 
 from __future__ import annotations
@@ -42,7 +43,13 @@ NEWER = (  # beginnings of paths
     "/health/checks/quorum-queues-without-elected-leaders",
     "/health/checks/reached-target-cluster-size",
     "/health/checks/ready-to-serve-clients",
+    "/livelog",
+    "/logs",
     "/queues/detailed",
+    "/queues/{vhost}/{queue}/pause",
+    "/queues/{vhost}/{queue}/resume",
+    "/queues/{vhost}/{queue}/unacked",
+    "/users/{user}/queues",
     "/version",
     "/vhosts/{vhost}/deletion",
 )
