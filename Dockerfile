@@ -24,6 +24,7 @@ ENV PATH=/opt/leveret/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     LEVERET_DATA_DIR=/var/lib/leveret
 USER leveret
+WORKDIR /var/lib/leveret
 VOLUME /var/lib/leveret
 EXPOSE 5672 5671 15672 15671 15692
 STOPSIGNAL SIGTERM

@@ -95,7 +95,7 @@ def main() -> int:
         "p99_ms": ("latency", "--rate", "5000", "--size", "100", "--seconds", str(given.seconds)),
     }
     with tempfile.TemporaryDirectory() as folder:
-        options = ("--port", "0", "--management-port", "0", "--data-dir", folder)
+        options = ("--port", "0", "--management-port", "0", "--prometheus-port", "none", "--data-dir", folder)
         command = [sys.executable, "-m", "leveret", "serve", *options]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         assert process.stdout is not None

@@ -40,8 +40,10 @@ def row(setting: Setting) -> str:
         meaning += f" (no effect yet: it waits for {setting.planned})"
     derived = f"LEVERET_{setting.key.replace('.', '_').upper()}"
     variables = [name for name in setting.environment if name != derived]
-    names = [*([setting.flag] if setting.flag else []), *variables, *setting.rabbitmq]
+    names = [*([setting.flag] if setting.flag else []), *variables, *([] if setting.kind.parts else setting.rabbitmq)]
     named = ", ".join(f"`{PLACEHOLDER.sub('NAME', name)}`" for name in names)
+    if setting.kind.parts:
+        named += f"`{setting.key}.NAME.` and {', '.join(f'`{part}`' for part in setting.kind.parts)}"
     return f"| `{setting.key}` | {default.replace('|', chr(92) + '|')} | {meaning} | {named} |\n"
 
 

@@ -27,9 +27,11 @@ def config(*arguments: str, **environment: str) -> subprocess.CompletedProcess[s
     return result
 
 
-def test_check_is_right_with_warnings() -> None:
+def test_check_is_right_with_warnings(tmp_path: Path) -> None:
     path = FILES / "kubernetes"
-    result = config("check", "--config", str(path), SECRET_PASSWORD="s3cret")
+    (tmp_path / "definitions.json").write_text("{}")
+    definitions = str(tmp_path / "definitions.json")
+    result = config("check", "--config", str(path), "--load-definitions", definitions, SECRET_PASSWORD="s3cret")
     assert result.returncode == 0
     assert result.stdout.startswith(f"the configuration is right: {path / 'rabbitmq.conf'}, ")
     told = result.stderr.splitlines()
@@ -52,6 +54,34 @@ def test_check_tells_all_errors(tmp_path: Path) -> None:
         f"leveret: {path}:1: heartbeat: 'x' is not a number of seconds between 0 and 65535",
         f"leveret: {path}:3: channel_max: 'y' is not a number, -1 or infinity",
     ]
+
+
+def test_check_reads_the_files_that_the_configuration_names(tmp_path: Path) -> None:
+    path = tmp_path / "rabbitmq.conf"
+    path.write_text(
+        """
+        listeners.tcp = none
+        load_definitions = /nowhere/definitions.json
+        ssl_options.certfile = /nowhere/tls.pem
+        management.ssl.port = 15671
+        management.ssl.certfile = /nowhere/http.pem
+        """
+    )
+    result = config("check", "--config", str(path))
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.splitlines() == [
+        "leveret: cannot listen for the HTTP API with TLS: the certificate /nowhere/http.pem with the key "
+        "/nowhere/http.pem can't be read: No such file or directory",
+        "leveret: there is nothing to listen on: bind is none, and there is no unix_socket",
+        "leveret: cannot load definitions from /nowhere/definitions.json: No such file or directory",
+    ]
+    result = config("check", "--config", str(path), "--tls-bind", "127.0.0.1")
+    assert "leveret: cannot listen for TLS: the certificate /nowhere/tls.pem with the key" in result.stderr
+    assert "nothing to listen on" not in result.stderr
+    path.write_text(f"listeners.tcp.1 = 5672\nload_definitions = {path}")
+    result = config("check", "--config", str(path))
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.startswith(f"leveret: cannot load definitions from {path}: not JSON: ")
 
 
 def test_show_has_every_setting_with_its_source_and_no_password() -> None:

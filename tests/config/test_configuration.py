@@ -46,6 +46,8 @@ def test_flags_count_more_than_the_environment_and_that_more_than_a_file(file: P
         ({"RABBITMQ_NODE_PORT": "5673"}, "port", 5673),
         ({"RABBITMQ_NODE_IP_ADDRESS": "0.0.0.0"}, "bind", ("0.0.0.0",)),
         ({"RABBITMQ_NODENAME": "rabbit@here"}, "node_name", "rabbit@here"),
+        ({"RABBITMQ_VM_MEMORY_HIGH_WATERMARK": "0.3"}, "memory_limit", 0.3),
+        ({"RABBITMQ_LOG_BASE": "/x"}, "log_dir", Path("/x")),
         ({"LEVERET_DEFAULT_USER": "ann", "RABBITMQ_DEFAULT_USER": "bob"}, "default_user", "ann"),
         ({"LEVERET_BIND": "127.0.0.1, ::1"}, "bind", ("127.0.0.1", "::1")),
         ({"LEVERET_EPHEMERAL": "true"}, "ephemeral", True),
@@ -73,6 +75,34 @@ def test_an_unknown_variable_is_told_only_if_another_was_meant() -> None:
     assert configure(environment=environment).warnings == (
         "environment: 'LEVERET_HEARTBEET' is unknown and ignored; did you mean 'LEVERET_HEARTBEAT'?",
     )
+
+
+def test_a_variable_of_rabbitmqs_that_does_nothing_is_told() -> None:
+    environment = {
+        "RABBITMQ_ERLANG_COOKIE": "s3cret",
+        "RABBITMQ_MNESIA_BASE": "/var/lib/rabbitmq/mnesia",
+        "RABBITMQ_PORT_5672_TCP_ADDR": "10.0.0.1",  # of Kubernetes, for a service named rabbitmq
+        "RABBITMQ_DEFAULT_USER": "shop",
+    }
+    assert configure(environment=environment).warnings == (
+        "environment: 'RABBITMQ_ERLANG_COOKIE' is ignored: there is no Erlang",
+        "environment: 'RABBITMQ_MNESIA_BASE' is ignored: LEVERET_DATA_DIR is the data folder",
+    )
+
+
+def test_a_variable_may_name_a_file_with_the_value(tmp_path: Path) -> None:
+    """As RabbitMQ's images had it, for the secrets of Docker and Kubernetes."""
+    secret = tmp_path / "password"
+    secret.write_text("  s3cret\n")
+    found = configure(environment={"RABBITMQ_DEFAULT_PASS_FILE": str(secret)})
+    assert found.settings.default_pass == "  s3cret"
+    assert found.sources["default_pass"] == "$RABBITMQ_DEFAULT_PASS_FILE"
+    both = {"RABBITMQ_DEFAULT_PASS_FILE": str(secret), "RABBITMQ_DEFAULT_PASS": "near"}
+    assert configure(environment=both).settings.default_pass == "near"
+    assert configure(environment={**both, "LEVERET_DEFAULT_PASS_FILE": str(secret)}).settings.default_pass == "  s3cret"
+    with pytest.raises(InvalidConfiguration) as raised:
+        configure(environment={"RABBITMQ_DEFAULT_USER_FILE": str(tmp_path / "missing")})
+    assert raised.value.errors == (f"$RABBITMQ_DEFAULT_USER_FILE: {tmp_path}/missing: No such file or directory",)
 
 
 def test_what_has_no_effect_yet_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,6 +177,21 @@ def test_the_environment_may_name_the_file(file: Path, tmp_path: Path) -> None:
     assert heartbeat(configure(environment={"RABBITMQ_CONFIG_FILE": extensionless})) == 12
     assert heartbeat(configure(environment={"LEVERET_CONFIG": str(file), "RABBITMQ_CONFIG_FILE": str(other)})) == 10
     assert heartbeat(configure(environment={"LEVERET_CONFIG": str(file)}, file=str(other))) == 12
+
+
+def test_rabbitmqs_variable_may_name_more_files(file: Path, tmp_path: Path) -> None:
+    more = tmp_path / "more"
+    more.mkdir()
+    (more / "1.conf").write_text("heartbeat = 13\n")
+    (more / "2.conf").write_text("heartbeat = 14\n")
+    (more / "3.txt").write_text("heartbeat = 15\n")
+    other = tmp_path / "rabbitmq.conf"
+    other.write_text("heartbeat = 12\nchannel_max = 12\n")
+    found = configure(environment={"RABBITMQ_CONFIG_FILES": str(more)}, file=str(other))
+    assert (heartbeat(found), found.settings.channel_max) == (14, 12)
+    assert heartbeat(configure(environment={"RABBITMQ_CONFIG_FILES": str(more / "*1.conf")}, file=str(other))) == 13
+    assert heartbeat(configure(environment={"RABBITMQ_CONFIG_FILES": str(more)})) == 14
+    assert heartbeat(configure(environment={"RABBITMQ_CONFIG_FILES": str(more)}, file=str(file))) == 10
 
 
 def test_without_a_name_the_usual_places_are_looked_at(

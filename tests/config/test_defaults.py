@@ -12,6 +12,7 @@ from leveret.amqp.frame import PROTOCOL_HEADER
 from leveret.broker.broker import Broker
 from leveret.broker.defaults import Defaults, DefaultUser
 from tests.broker.driver import Driver, start_ok
+from tests.http.client import Api
 from tests.support.broker_process import BrokerProcess
 
 
@@ -82,6 +83,40 @@ def test_a_file_says_what_users_may_do(tmp_path: Path, arguments: tuple[str, ...
                 channel.queue_declare("mine")
         assert refused(broker, "stranger", "hunter2", "shop")
         assert refused(broker, "guest", "guest", "shop")
+
+
+def test_a_file_says_what_virtual_hosts_begin_with(tmp_path: Path) -> None:
+    (tmp_path / "rabbitmq.conf").write_text(
+        """
+        default_limits.vhosts.first.pattern = ^/$
+        default_limits.vhosts.first.max_connections = 1
+        default_limits.vhosts.others.max_queues = 2
+        default_limits.vhosts.late.max_queues = 7
+        default_policies.operator.short.vhost_pattern = ^dev-|^/$
+        default_policies.operator.short.queue_pattern = ^tmp
+        default_policies.operator.short.max_length = 1
+        """
+    )
+    with BrokerProcess(tmp_path, "--config", str(tmp_path)) as broker:
+        api = Api(broker.http_port)
+        assert api.call("PUT", "/api/vhosts/dev-1").status == 201
+        assert api.call("PUT", "/api/vhosts/test").status == 201
+        limits = {entry["vhost"]: entry["value"] for entry in api.get("/api/vhost-limits")}
+        assert limits == {"/": {"max-connections": 1}, "dev-1": {"max-queues": 2}, "test": {"max-queues": 2}}
+        assert {policy["vhost"]: policy["definition"] for policy in api.get("/api/operator-policies")} == {
+            "/": {"max-length": 1},
+            "dev-1": {"max-length": 1},
+        }
+        assert api.call("PUT", "/api/queues/%2F/tmp1", {"durable": True}).status == 201
+        assert api.get("/api/queues/%2F/tmp1")["operator_policy"] == "short"
+        assert api.call("DELETE", "/api/vhost-limits/%2F/max-connections").status == 204
+        api.close()
+        broker.stop()
+        broker.start()  # what was deleted stays so
+        api = Api(broker.http_port)
+        assert {entry["vhost"] for entry in api.get("/api/vhost-limits")} == {"dev-1", "test"}
+        assert {policy["vhost"] for policy in api.get("/api/operator-policies")} == {"/", "dev-1"}
+        api.close()
 
 
 # In process

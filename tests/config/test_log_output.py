@@ -105,7 +105,7 @@ def test_what_nobody_shows_is_not_even_formatted(output: LogOutput) -> None:
     output.apply(settings(log_level="warning", log_queue_level="debug"))
     assert not logging.getLogger("leveret.connection").isEnabledFor(logging.INFO)
     assert logging.getLogger("leveret.queue").isEnabledFor(logging.DEBUG)
-    output.apply(settings(log_console="false"))
+    output.apply(settings(log_console="false", log_level="none"))
     assert not logging.getLogger("leveret.queue").isEnabledFor(logging.CRITICAL)
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from leveret.server.configuration import Configuration, InvalidConfiguration, configure
-from leveret.server.setting_kinds import UserSetting
 from leveret.server.settings import Settings
+from leveret.server.vhost_default_kinds import LimitsSetting, PolicySetting, UserSetting
 
 FILES = Path(__file__).parent / "files"
 
@@ -272,11 +272,11 @@ def test_a_file_for_one_machine() -> None:
     assert configuration.sources["heartbeat"] == f"{path}:{line_of(path, 'heartbeat')}"
     ignored = [match[1] for warning in configuration.warnings if (match := re.search(r"'(.*?)' is.* ignored", warning))]
     assert ignored == [
-        *("num_acceptors.tcp", "reverse_dns_lookups", "auth_backends.1"),
+        "num_acceptors.tcp",
         *("tcp_listen_options.linger.on", "tcp_listen_options.linger.timeout"),
         *("vm_memory_high_watermark_paging_ratio", "cluster_partition_handling", "cluster_keepalive_interval"),
         *("queue_index_embed_msgs_below", "management.sample_retention_policies.global.minute"),
-        *("log.file.rotation.date", "log.file.rotation.size", "log.exchange"),
+        *("log.file.rotation.date", "log.file.rotation.size"),
     ]
 
 
@@ -381,3 +381,152 @@ def test_an_erlang_configuration_beside_it_is_told(tmp_path: Path) -> None:
 def test_an_erlang_configuration_is_none_for_us(tmp_path: Path, text: str) -> None:
     (error,) = errors(tmp_path, text)
     assert error.startswith("rabbitmq.conf: this is a configuration for Erlang")
+
+
+# A file with the keys of all versions and of RabbitMQ's plugins
+
+
+def test_no_key_of_rabbitmqs_own_is_unknown() -> None:
+    configuration = configure(file=str(FILES / "every_key.conf"))
+    unknown = [warning for warning in configuration.warnings if "unknown" in warning]
+    assert unknown == []
+    assert sum("is ignored: " in warning for warning in configuration.warnings) > 50
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("auth_backends.1 = internal", "auth_backends.1 = rabbit_auth_backend_internal", "log.exchange = false"),
+        *("reverse_dns_lookups = false", "password_hashing_module = rabbit_password_hashing_sha256"),
+        *(
+            "deprecated_features.permit.transient_nonexcl_queues = true",
+            "definitions.import_backend = local_filesystem",
+        ),
+    ],
+)
+def test_nothing_is_said_of_a_line_that_asks_for_what_is_so_anyway(tmp_path: Path, line: str) -> None:
+    assert warnings(tmp_path, line) == []
+    key, _, _ = line.partition(" =")
+    (warning,) = warnings(tmp_path, f"{key} = something else")
+    assert f"'{key}' is ignored: " in warning
+
+
+@pytest.mark.parametrize(
+    ("text", "bind", "socket"),
+    [
+        ("listeners.tcp.u = unix:/run/a.sock:0", (), "/run/a.sock"),
+        ("listeners.tcp.u = local:/run/a.sock:0", (), "/run/a.sock"),
+        ("listeners.tcp.u = local:/run/a.sock:0\nlisteners.tcp.1 = 127.0.0.1:1", ("127.0.0.1",), "/run/a.sock"),
+    ],
+)
+def test_a_listener_that_is_a_unix_socket(tmp_path: Path, text: str, bind: tuple[str, ...], socket: str) -> None:
+    found = read(tmp_path, text)
+    assert (found.settings.bind, found.settings.unix_socket) == (bind, Path(socket))
+    assert found.warnings == ()
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_an_absolute_limit_counts_more_than_a_relative_one(tmp_path: Path, reverse: bool) -> None:
+    """In whichever order they stand, as in RabbitMQ 4."""
+    limits = {"vm_memory_high_watermark": "0.3", "disk_free_limit": "1.5"}
+    lines = [line for key, share in limits.items() for line in (f"{key}.relative = {share}", f"{key}.absolute = 1GB")]
+    text = "\n".join(reversed(lines) if reverse else lines)
+    found = settings(tmp_path, text)
+    assert (found.memory_limit, found.disk_free_limit) == (10**9, 10**9)
+    told = warnings(tmp_path, text)
+    assert len(told) == 2
+    assert all(f"'{key}.relative' is ignored: there is {key}.absolute, which counts" in str(told) for key in limits)
+
+
+def test_what_new_virtual_hosts_begin_with(tmp_path: Path) -> None:
+    found = settings(
+        tmp_path,
+        """
+        default_limits.vhosts.1.pattern = ^dev-
+        default_limits.vhosts.1.max_connections = 10
+        default_limits.vhosts.1.max_queues = -1
+        default_limits.vhosts.2.max_queues = 5
+        default_policies.operator.short.vhost_pattern = ^dev-
+        default_policies.operator.short.queue_pattern = ^tmp
+        default_policies.operator.short.apply_to = queues
+        default_policies.operator.short.max_length_bytes = 1MiB
+        default_policies.operator.short.overflow = reject-publish
+        default_policies.operator.short.message_ttl = 1h30m
+        default_policies.operator.short.expires = 86400000
+        """,
+    )
+    assert found.default_limits_vhosts == (
+        LimitsSetting("1", {"max-connections": 10, "max-queues": -1}, "^dev-"),
+        LimitsSetting("2", {"max-queues": 5}),
+    )
+    definition: dict[str, str | int] = {
+        "max-length-bytes": 1 << 20,
+        "overflow": "reject-publish",
+        "message-ttl": 5_400_000,
+        "expires": 86_400_000,
+    }
+    assert found.default_policies_operator == (PolicySetting("short", definition, "^dev-", "^tmp", "queues"),)
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("default_limits.vhosts.1.max_queues = many", "default_limits.vhosts.1.max_queues: 'many' is not a number"),
+        ("default_limits.vhosts.1.pattern = (", "default_limits.vhosts.1.pattern: '(' is not a regular expression"),
+        ("default_policies.operator.a.max_length = x", "default_policies.operator.a.max_length: 'x' is not a number"),
+        ("default_policies.operator.a.expires = 1x", "default_policies.operator.a.expires: '1x' is not milliseconds"),
+        ("default_policies.operator.a.expires = 0", "default_policies.operator: a: 0 is not a valid queue expiry"),
+        ("default_policies.operator.a.apply_to = all", "default_policies.operator: a: no policy provided"),
+        ("default_users.bob.read = (", "default_users.bob.read: '(' is not a regular expression"),
+    ],
+)
+def test_a_part_that_is_not_right_names_its_line(tmp_path: Path, line: str, told: str) -> None:
+    (error,) = errors(tmp_path, f"default_users.bob.tags = management\n{line}")
+    assert error.startswith(f"rabbitmq.conf:2: {told}")
+
+
+def test_what_is_not_done_as_it_is_asked_for(tmp_path: Path) -> None:
+    assert warnings(tmp_path, "auth_mechanisms.1 = PLAIN\nauth_mechanisms.2 = ANONYMOUS") == [
+        "rabbitmq.conf:2: auth_mechanisms: there is no such mechanism here: ANONYMOUS"
+    ]
+    assert warnings(tmp_path, "management.rates_mode = detailed") == [
+        "rabbitmq.conf:2: management.rates_mode: there are no detailed rates; it has those of basic"
+    ]
+
+
+# Where the HTTP API and the metrics are
+
+
+@pytest.mark.parametrize(
+    ("text", "plain", "encrypted"),
+    [
+        ("", 15672, None),
+        ("management.tcp.port = 1", 1, None),
+        ("management.ssl.port = 2", None, 2),
+        ("management.ssl.certfile = /x.pem", None, 15671),
+        ("management.tcp.ip = ::1\nmanagement.ssl.port = 2", 15672, 2),
+        ("management.tcp.port = 1\nmanagement.ssl.port = 2", 1, 2),
+        ("management.listener.port = 1\nmanagement.listener.ssl = false", 1, None),
+        ("management.listener.port = 1\nmanagement.listener.ssl = true", None, 1),
+        ("management.listener.ssl = true\nmanagement.listener.ssl_opts.certfile = /x.pem", None, 15671),
+        ("management.listener.port = 1\nmanagement.listener.ssl = true\nmanagement.tcp.port = 2", 2, 1),
+    ],
+)
+def test_http_listeners_are_where_rabbitmqs_are(
+    tmp_path: Path, text: str, plain: int | None, encrypted: int | None
+) -> None:
+    found = settings(tmp_path, text)
+    assert (found.management_port, found.management_tls_port) == (plain, encrypted)
+    assert warnings(tmp_path, text) == []
+    if "listener" not in text:
+        found = settings(tmp_path, text.replace("management", "prometheus"))
+        usual = {15672: 15692, 15671: 15691}
+        assert found.prometheus_port == (None if plain is None else usual.get(plain, plain))
+        assert found.prometheus_tls_port == (None if encrypted is None else usual.get(encrypted, encrypted))
+
+
+def test_the_tls_of_the_http_api_may_differ_from_that_of_amqp(tmp_path: Path) -> None:
+    text = "management.ssl.versions.1 = tlsv1.2\nmanagement.ssl.depth = 1\nmanagement.ssl.ciphers.1 = AES"
+    found = settings(tmp_path, text)
+    assert (found.management_tls_versions, found.management_tls_depth) == (("tlsv1.2",), 1)
+    assert (found.management_tls_ciphers, found.tls_ciphers) == (("AES",), ())

@@ -198,8 +198,8 @@ def test_a_broken_configuration_changes_nothing_but_opens_the_log_anew(
 
 def serve(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a server that should refuse to start."""
-    command = [sys.executable, "-m", "leveret", "serve", "--port", "0", "--prometheus-port", "0", *arguments]
-    command += ["--data-dir", str(folder / "data")]
+    command = [sys.executable, "-m", "leveret", "serve", "--port", "0", "--data-dir", str(folder / "data")]
+    command += ["--management-port", "0", "--prometheus-port", "0", *arguments]
     return subprocess.run(
         command, env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=20
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from leveret.server.configuration import Configuration, InvalidConfiguration, configure
-from leveret.server.setting_kinds import UserSetting
+from leveret.server.vhost_default_kinds import UserSetting
 
 WHOLE = """
 bind = ["127.0.0.1", "::1"]
@@ -98,7 +98,7 @@ def test_an_empty_file_changes_nothing(tmp_path: Path) -> None:
         ("port = 2020-01-01", ":1: port: a text, a number, true or false is needed"),
         ('bind = ["a,b"]', ":1: bind: no value may have a comma in it"),
         ("[log]\nlevel = 'loud'", ":2: log.level: 'loud' is not one of debug, info, notice"),
-        ("default_users.bob.configure = '('", ":1: default_users: '(' is not a regular expression"),
+        ("default_users.bob.configure = '('", ":1: default_users.bob.configure: '(' is not a regular expression"),
     ],
 )
 def test_what_is_not_right_stops_the_start_and_names_its_line(tmp_path: Path, text: str, told: str) -> None:

@@ -107,7 +107,7 @@ def test_arguments_that_mean_nothing(ctl_here: Ctl, tmp_path: Path) -> None:
         (("export_definitions",), "not enough arguments."),
     ):
         result = ctl_here(*arguments)
-        assert result.returncode == 64
+        assert result.returncode == (65 if text.startswith("Bad argument") else 64)
         assert f"Error (argument validation): {text}" in result.stderr
     result = ctl_here("export_definitions", "-p", "nowhere", "-")
     assert (result.returncode, result.stderr) == (65, "Virtual host 'nowhere' does not exist\n")

@@ -51,6 +51,7 @@ Row = tuple[str, str, Any, set[str], set[str], int]
 # method, path, body; the tags that suffice, those that suffice with permissions; the status for who may
 ROWS: list[Row] = [
     ("GET", "/overview", None, ALL, ALL, 200),
+    ("GET", "/logs", None, ADMIN, ADMIN, 200),
     ("GET", "/whoami", None, ALL, ALL, 200),
     ("GET", "/nodes", None, MONITOR, MONITOR, 200),
     ("GET", "/nodes/NODE", None, MONITOR, MONITOR, 200),
@@ -73,6 +74,7 @@ ROWS: list[Row] = [
     ("PUT", "/users/subject", {"tags": ""}, ADMIN, ADMIN, 204),
     ("DELETE", "/users/none", None, ADMIN, ADMIN, 404),
     ("GET", "/users/guest/permissions", None, ADMIN, ADMIN, 200),
+    ("GET", "/users/guest/queues", None, ALL, ALL, 200),
     ("GET", "/users/guest/topic-permissions", None, ADMIN, ADMIN, 200),
     ("GET", "/permissions", None, ADMIN, ADMIN, 200),
     ("GET", "/permissions/%2F/guest", None, ADMIN, ADMIN, 200),
@@ -93,6 +95,9 @@ ROWS: list[Row] = [
     ("PUT", "/queues/%2F/subject", {"durable": True}, set(), ALL, 204),
     ("DELETE", "/queues/%2F/subject/contents", None, set(), ALL, 204),
     ("POST", "/queues/%2F/subject/get", GET_MESSAGES, set(), ALL, 200),
+    ("PUT", "/queues/%2F/subject/pause", None, set(), ALL, 204),
+    ("PUT", "/queues/%2F/subject/resume", None, set(), ALL, 204),
+    ("GET", "/queues/%2F/subject/unacked", None, ADMIN, ALL, 200),
     ("POST", "/queues/%2F/subject/actions", {"action": "sync"}, ADMIN, ADMIN, 400),
     ("DELETE", "/queues/%2F/none", None, ADMIN, ALL, 404),
     ("GET", "/exchanges", None, ALL, ALL, 200),

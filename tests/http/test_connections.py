@@ -71,12 +71,24 @@ def test_the_consumers(api: Api, name: str) -> None:
     assert consumers[QUEUE]["ack_required"] is True and consumers[EXCLUSIVE]["ack_required"] is False
     assert consumers[EXCLUSIVE]["activity_status"] == "single_active"
     assert consumers[QUEUE]["channel_details"]["connection_name"] == name
+    assert consumers[QUEUE]["consumer_timeout"] == 0  # milliseconds; there is none
+
+
+def test_the_timeout_of_a_consumer(api: Api, live: pika.BlockingConnection) -> None:
+    channel = live.channel()
+    channel.queue_declare("timed", durable=True, arguments={"x-queue-type": "quorum", "x-consumer-timeout": 90000})
+    channel.basic_consume("timed", lambda *_: None, consumer_tag="timed")
+    (consumer,) = [each for each in api.get("/api/consumers") if each["consumer_tag"] == "timed"]
+    assert consumer["consumer_timeout"] == 90000
+    channel.queue_delete("timed")
+    channel.close()
 
 
 def test_the_queues_of_the_connection(api: Api, name: str) -> None:
     queue = api.get(f"/api/queues/%2F/{QUEUE}")
     assert [queue[key] for key in ("messages", "messages_ready", "messages_unacknowledged")] == [3, 0, 3]
     assert queue["message_bytes"] == 15 and queue["consumers"] == 1
+    assert None not in [value for name, value in queue.items() if name.startswith("message")]
     assert queue["consumer_details"][0]["consumer_tag"] == TAG
     exclusive = api.get(f"/api/queues/%2F/{EXCLUSIVE}")
     assert exclusive["exclusive"] is True and exclusive["owner_pid_details"]["name"] == name

@@ -63,7 +63,9 @@ UNKNOWN = {
     "fd_used_details",
     "mem_used_details",
     "message_bytes_paged_out",
+    "message_bytes_persistent",  # of a durable queue with messages
     "messages_paged_out",
+    "messages_persistent",
     "proc_used_details",
     "sockets_used_details",
     "user_who_performed_action",
@@ -132,10 +134,14 @@ def differences(theirs: Any, ours: Any, where: str) -> Iterator[str]:
 
 
 def pairs(theirs: list[Any], ours: list[Any]) -> Iterator[tuple[Any, Any]]:
-    """Those elements of two lists that have the same name, or without names the first of each."""
+    """The elements of two lists with the same names, of what was made here if there is any; or the first of each.
+
+    Of what was there before one broker may know more than the other, which has not seen the same tests.
+    """
     named = {each["name"]: each for each in ours if isinstance(each, dict) and "name" in each}
     found = [(each, named[each["name"]]) for each in theirs if isinstance(each, dict) and each.get("name") in named]
-    yield from found or [(theirs[0], ours[0])]
+    made_here = [pair for pair in found if str(pair[0]["name"]).startswith(("live", "shaped"))]
+    yield from made_here or found or [(theirs[0], ours[0])]
 
 
 def connection_name(api: Api) -> str:

@@ -97,3 +97,17 @@ def test_others_see_the_statistics_of_their_virtual_hosts(api: Api) -> None:
     seer.close()
     api.delete("/api/vhosts/seen")
     api.delete("/api/users/seer")
+
+
+def test_getting_through_the_api_counts_as_getting(api: Api) -> None:
+    api.put("/api/queues/%2F/got")
+    body = {"routing_key": "got", "properties": {}, "payload": "x", "payload_encoding": "string"}
+    for _ in range(2):
+        api.post("/api/exchanges/%2F/amq.default/publish", body)
+    for ackmode in ("ack_requeue_true", "ack_requeue_false"):
+        asked = {"count": 3, "ackmode": ackmode, "encoding": "auto"}
+        assert len(api.post("/api/queues/%2F/got/get", asked).json) == 2
+    stats = api.get("/api/queues/%2F/got")["message_stats"]
+    assert (stats["get"], stats["get_no_ack"], stats["get_empty"]) == (2, 2, 2)
+    assert (stats["deliver_get"], stats["redeliver"]) == (4, 2)
+    api.delete("/api/queues/%2F/got")

@@ -165,6 +165,25 @@ def test_a_file_of_rabbitmq_3_5() -> None:
     ]
 
 
+def test_settings_of_mirrored_queues_come_back_with_their_lists(tmp_path: Path) -> None:
+    """RabbitMQ 3 would not take an export without them."""
+    policy = {"ha-mode": "nodes", "ha-params": ["rabbit@a", "rabbit@b"], "ha-sync-mode": "automatic"}
+    posted: SimpleQueue[Callable[[], None]] = SimpleQueue()
+    (tmp_path / "messages").mkdir()
+    arguments = (str(tmp_path / "d.sqlite"), str(tmp_path / "messages"), Files(), "always", posted.put, raise_it)
+    for is_new in (True, False):
+        store = LocalStore(*arguments)
+        broker = new_broker(store=store)
+        store.restore(broker)
+        if is_new:
+            import_now(broker, document("rabbitmq-3.5.json"))
+            broker.end_tick()
+            while not store.idle():
+                posted.get(timeout=20)()
+        assert [each["definition"] for each in export(broker)["policies"] if each["name"] == "ha-all"] == [policy]
+        store.close()
+
+
 def test_a_file_of_rabbitmq_4_1() -> None:
     broker = new_broker()
     cluster_id = broker.parameters.all_global()["internal_cluster_id"]

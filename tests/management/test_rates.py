@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from leveret.management.history import History
+from leveret.management.history import History, Ranges
 from leveret.management.rates import OF_TRAFFIC, Rates, added_up
 from tests.broker.driver import Driver
 
-NOTHING: dict[str, str] = {}
+NOTHING = Ranges()
 
 
 def run(work: Callable[[Driver, Rates], Awaitable[None]], interval: float = 60.0) -> None:
@@ -31,9 +31,10 @@ async def until(condition: Callable[[], bool]) -> None:
 
 def test_nobody_asks_and_nothing_is_done() -> None:
     async def work(driver: Driver, rates: Rates) -> None:
+        assert rates.message_stats(driver.broker, NOTHING) is None
         await asyncio.sleep(0.02)
         assert rates.rounds == 0
-        assert rates.message_stats(driver.broker, NOTHING) is None
+        assert rates.asked({}) == NOTHING
         await until(lambda: rates.rounds > 2)
 
     run(work, interval=0.001)
@@ -43,7 +44,7 @@ def test_rounds_end_when_nobody_asks_any_more(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("leveret.management.rates.NOBODY_ASKS", 0.01)
 
     async def work(driver: Driver, rates: Rates) -> None:
-        rates.churn(NOTHING)
+        rates.asked({})
         await until(lambda: rates._task is None and rates.rounds > 0)
         rounds = rates.rounds
         await asyncio.sleep(0.02)
@@ -86,7 +87,7 @@ def test_what_is_new_has_a_rate_from_its_first_round(monkeypatch: pytest.MonkeyP
             assert stats is not None and stats["publish_details"] == {"rate": 10.0}
         lengths = rates.lengths(queue, 50, 0, NOTHING)
         assert (lengths["messages"], lengths["messages_ready_details"]) == (50, {"rate": 10.0})
-        assert rates.detail(queue, "messages", NOTHING, "lengths") == {"rate": 10.0}
+        assert rates.detail(queue, "messages", None) == {"rate": 10.0}
         octets = rates.octets(client.connection, NOTHING)
         assert octets["recv_oct"] > 50 and octets["recv_oct_details"]["rate"] == octets["recv_oct"] / 5
         churn = rates.churn(NOTHING)

@@ -1,4 +1,4 @@
-"""Large imports let the broker work, small ones are one transaction, and both are on the disk when they are done."""
+"""What takes long lets the broker work; imports are on the disk when they are done, small ones as one transaction."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from leveret.broker.defaults import Defaults
 from leveret.management.definitions.importing import TOGETHER, import_in_slices
 from leveret.management.definitions.loading import CannotLoad, load_definitions
 from leveret.management.definitions.steps import InvalidDefinitions
+from leveret.management.http.slices import SLICE, in_slices
 from leveret.store.definitions import Definitions
 from leveret.store.files import Files
 from leveret.store.local import LocalStore
@@ -108,6 +109,37 @@ def test_what_somebody_deletes_meanwhile_is_an_error_with_a_name() -> None:
         broker.delete_vhost("other")
         with pytest.raises(InvalidDefinitions, match="queue 'late' in vhost 'other': the virtual host was deleted"):
             await task
+
+    asyncio.run(work())
+
+
+def test_all_work_in_slices_shares_the_slice_of_a_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    requests, items_in_a_slice = 3, 4
+
+    async def work() -> None:
+        loop = asyncio.get_running_loop()
+        now = 0.0
+        done = 0  # in this round
+        rounds: list[int] = []
+        monkeypatch.setattr(loop, "time", lambda: now)
+
+        def broker_works() -> None:
+            nonlocal done
+            rounds.append(done)
+            done = 0
+            loop.call_soon(broker_works)
+
+        async def request() -> None:
+            nonlocal now, done
+            for _ in range(10):
+                async for _ in in_slices(range(5)):
+                    now += SLICE / items_in_a_slice
+                    done += 1
+
+        broker_works()
+        await asyncio.gather(*[request() for _ in range(requests)])
+        assert sum(rounds) + done == requests * 10 * 5
+        assert max(rounds) <= items_in_a_slice + requests - 1  # each does one item at least
 
     asyncio.run(work())
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from leveret.cli.leveret import parser
+from leveret.server.settings import Settings
 from tests.ctl.conftest import leveretctl_here
 from tests.support.broker_process import BrokerProcess
 
@@ -39,6 +40,22 @@ def test_the_unit_starts_the_broker() -> None:
     assert parser().parse_args(command[1:]).command == "serve"
     assert service["Type"] == "notify" and service["User"] == "leveret"
     assert "LEVERET_DATA_DIR=/var/lib/" + service["StateDirectory"] in service["Environment"].split()
+
+
+def test_what_the_documentation_writes_to_may_be_written_to() -> None:
+    service = unit("leveret.service")["Service"]
+    assert service["ProtectSystem"] == "strict"
+    assert service["WorkingDirectory"] == "/var/lib/" + service["StateDirectory"]
+    assert "log.dir = /var/log/" + service["LogsDirectory"] + "\n" in (ROOT / "docs" / "logging.md").read_text()
+    socket = f"local:/run/{service['RuntimeDirectory']}/"
+    assert socket in (ROOT / "docs" / "configuration.md").read_text()
+
+
+def test_the_image_has_all_ports() -> None:
+    (exposed,) = instructions("EXPOSE")
+    settings = Settings(management_tls_port=15671)
+    ports = (settings.port, settings.tls_port, settings.management_port, settings.prometheus_port)
+    assert {int(port) for port in exposed.split()} == {*ports, settings.management_tls_port}
 
 
 def test_the_socket_belongs_to_the_service() -> None:

@@ -203,7 +203,7 @@ def test_what_a_killed_broker_left(folder: Path) -> None:
     assert found["data_directory"] == str(folder)
     assert found["format"] == 1
     assert found["definitions"] == {
-        "format": 3,
+        "format": 4,
         "vhosts": 1,
         "exchanges": 1,
         "queues": 3,
@@ -225,7 +225,7 @@ def test_what_is_printed(folder: Path) -> None:
     printed = run(folder).stdout.splitlines()
     assert printed[:2] == [
         f"Data folder {folder}: format 1",
-        "Definitions: format 3, 1 virtual host, 1 exchange, 2 bindings, 0 policies, 1 user, 1 permission, "
+        "Definitions: format 4, 1 virtual host, 1 exchange, 2 bindings, 0 policies, 1 user, 1 permission, "
         "3 queues, 2 of them with messages",
     ]
     assert printed[2].startswith("Message log: 3 segments, ")
@@ -539,7 +539,7 @@ def test_newer_definitions(folder: Path) -> None:
     with sqlite3.connect(path) as database:
         database.execute("PRAGMA user_version = 9")
     database.close()
-    assert refusal(folder) == f"{path} has format 9, made by a later version of Leveret; this one knows 3"
+    assert refusal(folder) == f"{path} has format 9, made by a later version of Leveret; this one knows 4"
 
 
 SINCE_THE_THIRD_FORMAT = ("users", "permissions", "topic_permissions", "parameters", "global_parameters")
@@ -552,6 +552,8 @@ def test_definitions_of_an_earlier_format_are_checked_as_they_are(folder: Path) 
             database.execute(f"DROP TABLE {table}")
         for column in ("description", "tags", "default_queue_type", "protected"):
             database.execute(f"ALTER TABLE vhosts DROP COLUMN {column}")
+        for column in ("user", "paused"):
+            database.execute(f"ALTER TABLE queues DROP COLUMN {column}")
         database.execute("PRAGMA user_version = 1")
     database.close()
     before = path.read_bytes()

@@ -532,3 +532,17 @@ def test_nobody_else_can_open_the_file(tmp_path: Path) -> None:
     definitions.commit(some_changes())
     definitions.close()
     assert committed_through(tmp_path) == 3
+
+
+def test_who_declared_a_queue_and_whether_it_is_paused(tmp_path: Path) -> None:
+    changes = Changes()
+    changes.set_vhost("/")
+    for id in (1, 2):
+        changes.add_queue(id, "/", f"queue-{id}", False, {}, "j\udcff")
+        changes.pause_queue(id, True)
+    changes.pause_queue(2, False)
+    commit(tmp_path, changes)
+    assert [(queue.id, queue.user, queue.paused) for queue in load(tmp_path).queues] == [
+        (1, "j\udcff", True),
+        (2, "j\udcff", False),
+    ]

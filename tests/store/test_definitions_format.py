@@ -22,7 +22,7 @@ def test_a_newer_format_is_refused_and_left_alone(tmp_path: Path) -> None:
     database.close()
     before = (tmp_path / FILE).read_bytes()
     with pytest.raises(
-        NewerFormat, match=rf"{FILE} has format 4, made by a later version of Leveret; this one knows 3$"
+        NewerFormat, match=rf"{FILE} has format 5, made by a later version of Leveret; this one knows 4$"
     ):
         load(tmp_path)
     assert (tmp_path / FILE).read_bytes() == before
@@ -65,6 +65,7 @@ def test_a_file_of_the_first_format_is_given_what_it_lacks(tmp_path: Path) -> No
     loaded = load(tmp_path)
     assert contents(loaded) == expected
     assert loaded.next_queue_id == 8
+    assert [(queue.user, queue.paused) for queue in loaded.queues] == [("", False)]
     changes = Changes()
     changes.set_policy("/", False, "p", "^q", "queues", {"max-length": 5}, 3)
     changes.set_vhost_limits("/", {"max-queues": 9})

@@ -1,4 +1,4 @@
-"""Priorities after a restart: when one is at its end the next has its turn, though all of them are on the disk."""
+"""Priorities after a restart: when one is at its end the next has its turn, though all of them are still on disk."""
 
 from __future__ import annotations
 

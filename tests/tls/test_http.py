@@ -12,15 +12,18 @@ import ssl
 import time
 import urllib.error
 import urllib.request
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.http.client import Api
 from tests.support.broker_process import BrokerProcess
 from tests.support.certificates import Authority, Issued
 
 HTTPS = re.compile(r"listening on https://127\.0\.0\.1:(\d+)")
+METRICS = re.compile(r"listening on https\+prometheus://127\.0\.0\.1:(\d+)")
 GUEST = {"Authorization": "Basic " + base64.b64encode(b"guest:guest").decode()}
 
 
@@ -65,6 +68,35 @@ def test_a_new_certificate_is_shown_there_too(tmp_path: Path, authority: Authori
             shutil.copy(new, tmp_path / "new")
             os.replace(tmp_path / "new", old)
         assert get(broker, "/api/whoami", stranger.context())["name"] == "guest"
+
+
+def test_the_metrics_with_tls_alone_and_versions_of_their_own(
+    tmp_path: Path, authority: Authority, server: Issued
+) -> None:
+    (tmp_path / "rabbitmq.conf").write_text(
+        f"""
+        prometheus.ssl.port = 0
+        prometheus.ssl.certfile = {server.certfile}
+        prometheus.ssl.keyfile = {server.keyfile}
+        prometheus.ssl.versions.1 = tlsv1.2
+        """
+    )
+    broker = BrokerProcess(tmp_path, "--config", str(tmp_path), "--prometheus-port", "none")
+    with broker:
+        found = METRICS.search(broker.log_path.read_text())
+        assert found
+        with urllib.request.urlopen(
+            f"https://localhost:{found[1]}/metrics", timeout=10, context=authority.context()
+        ) as answer:
+            assert b"rabbitmq_identity_info" in answer.read()
+        newer = authority.context()
+        newer.minimum_version = ssl.TLSVersion.TLSv1_3
+        with pytest.raises(OSError, match="SSL"):
+            urllib.request.urlopen(f"https://localhost:{found[1]}/metrics", timeout=10, context=newer)
+        with closing(Api(broker.http_port)) as api:
+            listeners = api.get("/api/overview")["listeners"]
+            assert [each["protocol"] for each in listeners] == ["amqp", "http", "https/prometheus"]
+            assert api.call("GET", "/api/health/checks/certificate-expiration/1/years").status == 503  # it is looked at
 
 
 def test_clients_may_be_asked_for_a_certificate(tmp_path: Path, authority: Authority, server: Issued) -> None:

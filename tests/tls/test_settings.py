@@ -45,6 +45,7 @@ def shown(end: ssl.SSLObject) -> str:
 def expect_no_start(*arguments: str) -> str:
     """`leveret serve` must refuse to start with one line, which is given."""
     command = [sys.executable, "-m", "leveret", "serve", "--ephemeral", "--port", "0", "--tls-bind", "127.0.0.1"]
+    command += ["--management-port", "none", "--prometheus-port", "none"]
     finished = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=20)
     assert finished.returncode == 1 and not finished.stdout, finished
     assert len(finished.stderr.splitlines()) == 1, finished.stderr

@@ -115,6 +115,7 @@ class Broker:
         self.vhosts: Final[dict[str, VirtualHost]] = {}
         self.server_properties: Final = server_properties(version, node)
         self.defaults: Final = Defaults() if defaults is None else defaults
+        self.under_maintenance = False  # takes no clients, until the operator says so
         self._begin()
 
     def _begin(self) -> None:
@@ -123,7 +124,12 @@ class Broker:
         if not self.defaults.made:
             return
         vhost = self.defaults.vhost
-        self.vhosts[vhost] = self.new_vhost(vhost, DEFAULT_DESCRIPTION)
+        first = self.vhosts[vhost] = self.new_vhost(vhost, DEFAULT_DESCRIPTION)
+        first.usage.limits = self.defaults.limits_of(vhost)
+        for policy in self.defaults.operator_policies_of(vhost):
+            first.policies.restore(policy, True)
+        for _ in first.reapply_policies():
+            pass
         users, permissions = self.defaults.first_users(self.random_octets)
         self.users.restore(users)
         self.permissions.restore(permissions, [])
@@ -164,8 +170,10 @@ class Broker:
     ) -> VirtualHost:
         """A new virtual host; one of that name that is there stays as it is.
 
-        Nobody has permissions for it but the default users whose pattern matches its name. An empty default queue type
-        is none. Raises TooManyVirtualHosts, InvalidQueueType.
+        Nobody has permissions for it but the default users whose pattern matches its name; limits and operator policies
+        are those that are the default for its name. An empty default queue type is none.
+
+        Raises TooManyVirtualHosts, InvalidQueueType.
         """
         check_default_queue_type(default_queue_type)
         existing = self.vhosts.get(name)
@@ -177,6 +185,13 @@ class Broker:
         vhost = self.vhosts[name] = self.new_vhost(name, description, tags, default_queue_type)
         self.store.vhost_set(vhost)
         self.events.vhost_created(vhost)
+        limits = self.defaults.limits_of(name)
+        if limits:
+            self.set_vhost_limits(vhost, limits)
+        for policy in self.defaults.operator_policies_of(name):
+            vhost.policies.set(policy, True)
+        for _ in vhost.reapply_policies():
+            pass
         for default in self.defaults.users_of(name):
             if self.users.find(default.name) is None:
                 user = default.user(self.random_octets)

@@ -325,7 +325,7 @@ class Channel:
         self.delivery_tag += 1
         tag = int(self.delivery_tag)
         if not no_ack:
-            self.unacked[tag] = Delivery(message, queue, position, None)
+            self.unacked[tag] = Delivery(message, queue, position, None, self.connection.broker.timers.now)
         return tag
 
     def watch_got(self, tag: int, timeout: i64) -> None:

@@ -86,6 +86,7 @@ class Connection(Output):
         self.encryption: Encryption | None = None  # its TLS, if it has any; set by the owner
         self.connected_at: Final = broker.wall_clock()
         self.state = EXPECT_HEADER
+        self.internal = False  # nobody's but the broker's own: it is neither counted nor logged
         self.user = ""
         self.auth_mechanism = ""
         self.vhost: VirtualHost | None = None
@@ -356,6 +357,13 @@ class Connection(Output):
         if self.heartbeat:
             self._timer = self.broker.timers.after(self.heartbeat / 2, self._check_heartbeat)
 
+    def begin_internally(self, vhost: VirtualHost) -> None:
+        """Run without a client: something in this process acts as one (RabbitMQ's direct connection)."""
+        self.internal = True
+        self.vhost = vhost
+        self.state = RUNNING
+        self._timer.cancel()
+
     def fail(self, error: AMQPError) -> None:
         """Close the connection for an error: everything it held is released, connection.close goes out."""
         if self.state in (EXPECT_HEADER, CLOSING, CLOSED):
@@ -401,7 +409,7 @@ class Connection(Output):
             self.broker.connections.pop(self, None)
             for usage in self._usages:
                 usage.connections -= 1
-            if self.vhost is not None:
+            if self.vhost is not None and not self.internal:
                 self.broker.churn.connection_closed += 1
                 self.gather_octets()
             self.wake()
@@ -431,7 +439,8 @@ class Connection(Output):
         self._count_channels(-1)
 
     def _count_channels(self, more: int) -> None:
-        self.broker.churn.channels(more)
+        if not self.internal:
+            self.broker.churn.channels(more)
         for usage in self._usages:
             usage.channels += more
 

@@ -77,6 +77,8 @@ def channel_failed(connection: Connection, number: int, error: AMQPError) -> Non
 def closed(connection: Connection, reason: str) -> None:
     """The connection ends; `reason` is empty if both sides wanted that."""
     level = logging.WARNING if reason else logging.INFO
+    if connection.internal:
+        return
     if connection.state == EXPECT_HEADER:
         level = logging.DEBUG
     if log.isEnabledFor(level):

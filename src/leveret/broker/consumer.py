@@ -36,11 +36,14 @@ class Delivery:
     of it, its channel's `unacked`, is emptied when the channel ends.
     """
 
-    def __init__(self, message: Message, queue: Queue, position: i64, consumer: Consumer | None) -> None:
+    def __init__(
+        self, message: Message, queue: Queue, position: i64, consumer: Consumer | None, delivered_at: float
+    ) -> None:
         self.message: Final = message
         self.queue: Final = queue
         self.position: Final[i64] = position  # in the queue, where a requeue puts it back
         self.consumer: Final = consumer  # None if it was fetched by basic.get
+        self.delivered_at: Final = delivered_at  # by `Timers.now`
 
 
 class Consumer:
@@ -105,7 +108,7 @@ class Consumer:
         tag: i64 = channel.delivery_tag + 1
         channel.delivery_tag = tag
         if not self.no_ack:
-            channel.unacked[int(tag)] = Delivery(message, self.queue, position, self)
+            channel.unacked[int(tag)] = Delivery(message, self.queue, position, self, connection.broker.timers.now)
             self.unacked += 1
             channel.consumers_unacked += 1
             if self.timeout != NONE:

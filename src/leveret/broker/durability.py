@@ -156,6 +156,9 @@ class Store:
     def queue_added(self, vhost: str, queue: Queue) -> None:
         """A durable queue was declared."""
 
+    def queue_paused(self, queue: Queue) -> None:
+        """A durable queue was paused, or resumed."""
+
     def queue_deleted(self, vhost: str, queue: Queue) -> None:
         """A durable queue was deleted; its messages are to be dropped (`Queue.bury`) when that is on disk."""
         queue.bury()

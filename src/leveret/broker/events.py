@@ -73,6 +73,10 @@ class Events:
         before, self._acting = self._acting, user
         return before
 
+    def acting(self) -> str:
+        """Whose request is being done."""
+        return self._acting
+
     def wanted(self) -> bool:
         """Whether an event could reach anybody."""
         return self._messages is not None and self._messages.wanted()
@@ -378,7 +382,7 @@ class Events:
         if self.wanted():
             parts: Fields = [
                 ("pattern", policy.pattern.text),
-                ("definition", policy.definition),
+                ("definition", policy.told),
                 ("priority", policy.priority),
                 ("apply-to", policy.apply_to),
             ]

@@ -53,14 +53,27 @@ class InvalidPolicy(Exception):
 
 
 class Policy:
-    """A policy of a virtual host. `definition` has been validated."""
+    """A policy of a virtual host. `definition` has been validated.
 
-    def __init__(self, name: str, pattern: str, apply_to: str, definition: dict[str, str | int], priority: int) -> None:
+    `told` is all that it was given, which is more if it came from elsewhere: RabbitMQ's settings of mirrored queues had
+    lists. These do nothing, and whoever asks for the policy gets them back.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        pattern: str,
+        apply_to: str,
+        definition: dict[str, str | int],
+        priority: int,
+        told: dict[str, object] | None = None,
+    ) -> None:
         """Raises InvalidPattern."""
         self.name: Final = name
         self.pattern: Final = Pattern(pattern)
         self.apply_to: Final = apply_to
         self.definition: Final = definition
+        self.told: Final[dict[str, object]] = {**definition} if told is None else told
         self.priority: Final = priority
         self._classic: Final = self._is_for("classic")
         self._quorum: Final = self._is_for("quorum")
@@ -102,7 +115,8 @@ def make_policy(
         )
     policy: Policy | None = None
     try:
-        policy = Policy(name, pattern, apply_to if apply_to in APPLY_TO else ALL, valid, priority)
+        told = dict(sorted(definition.items()))
+        policy = Policy(name, pattern, apply_to if apply_to in APPLY_TO else ALL, valid, priority, told)
     except InvalidPattern as error:
         errors.append(invalid_pattern(error))
     if not -LARGEST <= priority <= LARGEST:
@@ -115,7 +129,7 @@ def make_policy(
 def valid_definition(
     definition: dict[str, object], operator: bool, tolerant: bool, errors: list[str]
 ) -> dict[str, str | int]:
-    """The definition with nothing in it that isn't checked, or unknown; what is wrong is added to `errors`."""
+    """What of the definition is checked, or unknown and a text or a number; what is wrong is added to `errors`."""
     unknown = unknown_settings(definition) if tolerant else []
     checked = {key: value for key, value in definition.items() if key not in unknown}
     try:

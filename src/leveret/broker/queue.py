@@ -60,6 +60,8 @@ class Queue(Destination):
         self.auto_delete: Final = auto_delete
         self.owner: Final = owner
         self.arguments: Final = arguments
+        self.user = ""  # who declared it, if that is known
+        self.paused = False  # its messages stay in it, until somebody resumes it
         self.store: Final = vhost.store
         self.deleted = False
         self.gone = False  # deleted, and the messages dropped

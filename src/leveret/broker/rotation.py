@@ -2,7 +2,7 @@
 
 Higher priority goes first; within a priority each message goes to the next consumer in turn. A consumer that has no
 room is parked (taken out of its level) until its channel unparks it, so a queue never searches through consumers
-that can't take anything.
+that can't take anything. While a queue is paused it is nobody's turn, but everybody keeps their place.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ class ConsumerRotation:
 
     def __init__(self) -> None:
         self.levels: Final[list[Level]] = []  # highest priority first
+        self._turns = self.levels  # those that are asked whose turn it is: none while the queue is paused
 
     def add(self, consumer: Consumer) -> None:
         """Give the consumer its turn after those of its priority."""
@@ -57,7 +58,15 @@ class ConsumerRotation:
 
     def next_level(self) -> Level | None:
         """The highest level in which a consumer waits."""
-        for level in self.levels:
+        for level in self._turns:
             if level.waiting:
                 return level
         return None
+
+    def pause(self) -> None:
+        """It is nobody's turn until `resume`."""
+        self._turns = []
+
+    def resume(self) -> None:
+        """Go on with those who wait now."""
+        self._turns = self.levels

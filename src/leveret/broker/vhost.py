@@ -147,6 +147,7 @@ class VirtualHost:
     def add_queue(self, queue: Queue) -> None:
         """A new queue, of a name that is free."""
         self.policies.apply_to_queue(queue)
+        queue.user = self.events.acting()
         self.queues[queue.name] = queue
         self.churn.queue_created += 1
         self.epoch += 1

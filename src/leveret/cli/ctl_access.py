@@ -54,7 +54,7 @@ def access(command: Command, options: Options, words: list[str]) -> int:
 def check(command: Command, options: Options, given: dict[str, str]) -> None:
     """UsageError for arguments that mean nothing to any broker."""
     if command.name == "add_user" and given["username"] == "":
-        raise UsageError("Bad argument: user cannot be an empty string", command)
+        raise UsageError("Bad argument: user cannot be an empty string", command, DATA_ERROR)
     metadata = (options.description, options.tags, options.default_queue_type)
     if command.name == "update_vhost_metadata" and metadata == (None, None, None):
         raise UsageError("not enough arguments.", command)
@@ -62,6 +62,7 @@ def check(command: Command, options: Options, given: dict[str, str]) -> None:
         raise UsageError(
             f"Bad argument: Default queue type must be one of: quorum, classic. Provided: {options.default_queue_type}",
             command,
+            DATA_ERROR,
         )
 
 

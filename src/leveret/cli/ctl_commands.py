@@ -8,6 +8,14 @@ from typing import Final
 
 from leveret.cli.ctl_access_commands import ACCESS_COMMANDS, ACCESS_OPTIONS, ACCESS_WORDS
 from leveret.cli.ctl_command import ANY_NUMBER, Command
+from leveret.cli.ctl_maintenance_commands import (
+    CLUSTER_CHECKS,
+    FACT_COMMANDS,
+    MAINTENANCE_COMMANDS,
+    MAINTENANCE_OPTIONS,
+    MAINTENANCE_WORDS,
+    UPGRADE_COMMANDS,
+)
 from leveret.cli.ctl_node_commands import (
     CHECKS,
     FEATURE_COMMANDS,
@@ -328,6 +336,10 @@ COMMANDS: Final = {
         *STOPPING,
         *CHECKS,
         *QUEUE_COMMANDS,
+        *MAINTENANCE_COMMANDS,
+        *UPGRADE_COMMANDS,
+        *CLUSTER_CHECKS,
+        *FACT_COMMANDS,
     )
 }
 
@@ -344,6 +356,7 @@ WORDS: Final = {
     "limit_type": "must be max-connections or max-channels, or all",
     **ACCESS_WORDS,
     **NODE_WORDS,
+    **MAINTENANCE_WORDS,
 }
 
 
@@ -369,14 +382,15 @@ def command_help(command: Command, said: Callable[[str], str]) -> list[str]:
     for name, meaning in (
         *ACCESS_OPTIONS,
         *NODE_OPTIONS,
+        *MAINTENANCE_OPTIONS,
         ("priority", "policy priority (default: 0)"),
         ("apply-to", "<all | queues | classic_queues | quorum_queues | streams | exchanges> (default: all)"),
         ("global", "lists the limits of all virtual hosts, or of all users"),
         ("user", "the user whose limits are listed (default: guest)"),
-        ("format", "<json>: the only format that there is (default: json)"),
+        ("format", "the only format that there is, which is the default"),
         ("skip-if-unchanged", "imports nothing if the file is the one that was last imported with this option"),
         ("online", "lists only queues that are available, which all are"),
-        ("offline", "lists only queues that are not available, of which there are none"),
+        ("offline", "lists only queues that are not available, of which there are none; or asks no node"),
         ("local", "lists only queues of this node, which all are"),
         ("no-table-headers", "leaves out the row of column names"),
         ("unit", "<bytes | kb | mb | gb>: unit for sizes (default: gb)"),

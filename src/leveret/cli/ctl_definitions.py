@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from leveret.cli.control_client import SOFTWARE, ControlFailure
+from leveret.cli.control_client import DATA_ERROR, SOFTWARE, ControlFailure
 from leveret.cli.ctl_changes import ask
 from leveret.cli.ctl_client import connect
 from leveret.cli.ctl_command import Command
@@ -24,7 +24,7 @@ def export_definitions(command: Command, options: Options, file: str) -> int:
     check_format(command, options)
     path = Path(file)
     if file != STANDARD_STREAM and not path.parent.is_dir():
-        raise UsageError(f"Bad argument: Directory {path.parent} does not exist", command)
+        raise UsageError(f"Bad argument: Directory {path.parent} does not exist", command, DATA_ERROR)
     banner = [command.banner[0].format(file=file)] if options.banner and file != STANDARD_STREAM else []
     with connect(options) as client:
         answer = ask(client, {"command": command.name, "vhost": options.vhost_if_given}, banner)
@@ -39,7 +39,7 @@ def export_definitions(command: Command, options: Options, file: str) -> int:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, MODE), "w", encoding="utf-8") as opened:
             opened.write(text)
     except OSError as error:
-        raise UsageError(f"Bad argument: cannot write {file}: {error.strerror}", command) from None
+        raise UsageError(f"Bad argument: cannot write {file}: {error.strerror}", command, DATA_ERROR) from None
     return 0
 
 
@@ -70,7 +70,7 @@ def import_definitions(command: Command, options: Options, words: list[str]) -> 
 def check_format(command: Command, options: Options) -> None:
     """UsageError for RabbitMQ's other format, which is Erlang's own."""
     if options.format != "json":
-        raise UsageError("Bad argument: Format should be json", command)
+        raise UsageError("Bad argument: Format should be json", command, DATA_ERROR)
 
 
 def read_file(command: Command, file: str) -> bytes:
@@ -80,6 +80,6 @@ def read_file(command: Command, file: str) -> bytes:
     try:
         return Path(file).read_bytes()
     except FileNotFoundError:
-        raise UsageError(f"Bad argument: File {file} does not exist", command) from None
+        raise UsageError(f"Bad argument: File {file} does not exist", command, DATA_ERROR) from None
     except OSError as error:
-        raise UsageError(f"Bad argument: cannot read {file}: {error.strerror}", command) from None
+        raise UsageError(f"Bad argument: cannot read {file}: {error.strerror}", command, DATA_ERROR) from None

@@ -19,6 +19,7 @@ from leveret.cli.status_report import alarms as alarm_lines
 from leveret.cli.status_report import listeners as listener_lines
 from leveret.cli.status_report import part, size
 
+UPGRADE_TIMEOUT: Final = 120  # seconds, that of rabbitmq-upgrade
 MOST_SECONDS: Final = 30.0  # for one listener to accept a connection
 # What RabbitMQ calls its protocols elsewhere, and what they are called here.
 PROTOCOLS: Final = {
@@ -47,17 +48,22 @@ class Finding(NamedTuple):
 Question = Callable[[dict[str, Any], Options, list[str]], Finding]
 
 
-def diagnose(command: Command, options: Options, words: list[str]) -> int:
-    """Ask one of QUESTIONS, and print the answer. Raises ControlFailure if a check fails."""
+def diagnose(question: Question, command: Command, options: Options, words: list[str]) -> int:
+    """Ask a question, and print the answer. Raises ControlFailure if a check fails."""
     if command.name == "check_port_listener" and not (words[0].isascii() and words[0].isdigit() and int(words[0])):
         raise UsageError("Bad argument: Argument must be a positive integer", command, DATA_ERROR)
     with connect(options) as client:
         status = node_status(client)
     given = dict(zip(command.words, words, strict=True))
     if options.banner:
-        timeout = options.timeout * 1000
-        write([line.format(**given, node=status.get("node_name"), timeout=timeout) for line in command.banner])
-    finding = QUESTIONS[command.name](status, options, words)
+        known = {
+            "node": status.get("node_name"),
+            "timeout": options.timeout * 1000,
+            "seconds": options.timeout_if_given or UPGRADE_TIMEOUT,
+            "place": "all vhosts" if options.across_all_vhosts else f"vhost {options.vhost}",
+        }
+        write([line.format(**given, **known) for line in command.banner])
+    finding = question(status, options, words)
     if not finding.failed:
         write([json_text(finding.json)] if options.formatter == "json" else finding.text)
         return 0

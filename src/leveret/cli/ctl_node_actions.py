@@ -1,13 +1,25 @@
-"""What does each of the commands of `ctl_node_commands`."""
+"""What does each of the commands of `ctl_node_commands` and `ctl_maintenance_commands`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from leveret.cli.ctl_certificates import certificate_expiration
 from leveret.cli.ctl_command import Command
 from leveret.cli.ctl_diagnostics import QUESTIONS, diagnose
+from leveret.cli.ctl_facts import (
+    certificates,
+    cipher_suites,
+    command_line_arguments,
+    list_policies_that_match,
+    log_tail,
+    os_env,
+    resolve_hostname,
+    tls_versions,
+)
+from leveret.cli.ctl_maintenance import SINGLE_NODE_QUESTIONS, await_online_nodes, restart_vhost
 from leveret.cli.ctl_node_commands import OBJECT_COMMANDS, PLUGIN_COMMANDS
 from leveret.cli.ctl_operations import operate, set_limit, start_app, stop_app
 from leveret.cli.ctl_options import Options
@@ -29,7 +41,7 @@ from leveret.cli.ctl_reports import (
 ACTIONS: Final[dict[str, Callable[[Command, Options, list[str]], int]]] = {
     **dict.fromkeys((command.name for command in OBJECT_COMMANDS), operate),
     **dict.fromkeys((command.name for command in PLUGIN_COMMANDS), plugins),
-    **dict.fromkeys(QUESTIONS, diagnose),
+    **{name: partial(diagnose, question) for name, question in (QUESTIONS | SINGLE_NODE_QUESTIONS).items()},
     "set_vm_memory_high_watermark": set_limit,
     "set_disk_free_limit": set_limit,
     "set_log_level": operate,
@@ -49,4 +61,19 @@ ACTIONS: Final[dict[str, Callable[[Command, Options, list[str]], int]]] = {
     "list_deprecated_features": list_deprecated_features,
     "list_unresponsive_queues": list_unresponsive_queues,
     "quorum_status": quorum_status,
+    "suspend_listeners": operate,
+    "resume_listeners": operate,
+    "drain": operate,
+    "revive": operate,
+    "force_gc": operate,
+    "await_online_nodes": await_online_nodes,
+    "restart_vhost": restart_vhost,
+    "list_policies_that_match": list_policies_that_match,
+    "certificates": certificates,
+    "tls_versions": tls_versions,
+    "cipher_suites": cipher_suites,
+    "log_tail": log_tail,
+    "os_env": os_env,
+    "command_line_arguments": command_line_arguments,
+    "resolve_hostname": resolve_hostname,
 }

@@ -56,6 +56,20 @@ OBJECT_COMMANDS: Final = (
         words=("queue",),
     ),
     command(
+        "pause_queue",
+        "Stops the deliveries of a queue, which goes on taking messages in",
+        "[--vhost <vhost>] <queue>",
+        "Pausing queue '{queue}' in vhost '{vhost}' ...",
+        words=("queue",),
+    ),
+    command(
+        "resume_queue",
+        "Has a paused queue deliver again",
+        "[--vhost <vhost>] <queue>",
+        "Resuming queue '{queue}' in vhost '{vhost}' ...",
+        words=("queue",),
+    ),
+    command(
         "delete_queue",
         "Deletes a queue",
         "[--vhost <vhost>] <queue> [--if-empty|-e] [--if-unused|-u]",

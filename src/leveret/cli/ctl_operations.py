@@ -1,4 +1,4 @@
-"""The commands of leveretctl that close connections, purge and delete queues, set limits of the node and its log."""
+"""The commands of leveretctl that close connections, purge, pause and delete queues, set limits and the log."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ FRACTION: Final = re.compile(r"\d+(?:\.\d*)?", re.ASCII)
 
 
 def operate(command: Command, options: Options, words: list[str]) -> int:
-    """Have the broker do one of OBJECT_COMMANDS, or log otherwise."""
+    """Have the broker do one of OBJECT_COMMANDS, log otherwise, or take no clients for a while."""
     given = dict(zip(command.words, words, strict=True))
     request: dict[str, object] = {REQUEST_KEYS.get(name, name): word for name, word in given.items()}
     request |= {"command": command.name, "vhost": options.vhost, "everywhere": options.everywhere}
     request |= {"limit": options.limit, "if_empty": options.if_empty, "if_unused": options.if_unused}
     with connect(options) as client:
-        node = "" if command.name != "rotate_logs" else node_status(client).get("node_name")
+        node = node_status(client).get("node_name") if "{node}" in "".join(command.banner) else ""
         banner = banner_of(command, options).format(**given, vhost=options.vhost, node=node)
         done = ask(client, request, [banner] if options.banner else []).get("done")
     if not isinstance(done, dict):

@@ -19,13 +19,13 @@ from leveret.management.periods import SECONDS
 SHORT: Final = {
     "p": "vhost", "n": "node", "t": "timeout", "q": "quiet", "s": "silent", "l": "longnames", "?": "help",
     "d": "description", "e": "if-empty", "u": "if-unused", "P": "pid",
-    "m": "minimal", "v": "verbose",
+    "m": "minimal", "v": "verbose", "a": "all", "N": "number",
 }  # fmt: skip
 WITH_VALUE: Final = (
     "vhost", "node", "timeout", "formatter", "data-dir", "unit", "priority", "apply-to", "user",
     "format",
     "description", "tags", "default-queue-type", "limit", "per-connection-delay", "pid", "address", "url",
-    "within",
+    "within", "number", "object-type", "address-family",
 )  # fmt: skip
 EVERYWHERE: Final = (
     "vhost", "node", "timeout", "quiet", "silent", "longnames", "help", "version", "formatter", "data-dir",
@@ -36,10 +36,11 @@ SOMEWHERE: Final = (
     "format", "skip-if-unchanged",
     "description", "tags", "default-queue-type", "pre-hashed-password", "limit", "per-connection-delay",
     "if-empty", "if-unused", "pid", "used", "address", "no-wait", "wait", "experimental", "all", "enabled", "minimal",
-    "verbose", "within",
+    "verbose", "within", "number", "object-type", "address-family", "across-all-vhosts",
 )  # fmt: skip
 INTEGER: Final = re.compile(r"[+-]?[0-9]+", re.ASCII)
 DEFAULT_TIMEOUT: Final = 60
+FIFTY_LINES: Final = "50"
 FOUR_WEEKS: Final = "4"  # weeks are the default
 
 
@@ -62,6 +63,7 @@ class Options:
         self.quiet: Final = self.silent or "quiet" in given
         self.headers: Final = "no-table-headers" not in given
         self.offline: Final = "offline" in given and "online" not in given and "local" not in given
+        self.on_this_machine: Final = "offline" in given
         self.idempotent: Final = "idempotent" in given
         self.formatter: Final = one_of(given, "formatter", command.formatters, command)
         self.unit: Final = unit(given, command)
@@ -85,6 +87,11 @@ class Options:
         self.address: Final = given.get("address")
         self.limit: Final = number(given, "limit", command)
         self.pid: Final = number(given, "pid", command) if "pid" in given else None
+        self.all: Final = "all" in given
+        self.number: Final = number({"number": FIFTY_LINES, **given}, "number", command)
+        self.object_type: Final = given.get("object-type", "queue")
+        self.address_family: Final = given.get("address-family", "IPv4")
+        self.across_all_vhosts: Final = "across-all-vhosts" in given
         self.minimal: Final = "minimal" in given
         self.url: Final = given.get("url") or os.environ.get("LEVERET_URL")
         self.banner: Final = not self.quiet and self.formatter not in MACHINE_READABLE

@@ -11,6 +11,7 @@ from typing import Final
 
 from leveret.cli.ctl_command import Command
 from leveret.cli.ctl_commands import COMMANDS
+from leveret.cli.ctl_maintenance_commands import CLUSTER_CHECKS, FACT_COMMANDS, UPGRADE_COMMANDS
 from leveret.cli.ctl_node_commands import CHECKS, PLUGIN_COMMANDS, QUEUE_COMMANDS
 
 OWN_NAME: Final = "leveretctl"
@@ -19,10 +20,14 @@ OF_LEVERET: Final = {  # as commands of leveret
     "leveret diagnostics": "rabbitmq-diagnostics",
     "leveret queues": "rabbitmq-queues",
     "leveret plugins": "rabbitmq-plugins",
+    "leveret upgrade": "rabbitmq-upgrade",
 }
 ALSO_DIAGNOSTICS: Final = ("ping", "status", "cluster_status", "environment", "report")
-ONLY_DIAGNOSTICS: Final = tuple(command.name for command in CHECKS)
+SIZE: Final = "has_reached_target_cluster_size"
+ONLY_DIAGNOSTICS: Final = tuple(command.name for command in (*CHECKS, *CLUSTER_CHECKS, *FACT_COMMANDS))
 ONLY_QUEUES: Final = ("peek", *(command.name for command in QUEUE_COMMANDS))
+ONLY_UPGRADE: Final = tuple(command.name for command in UPGRADE_COMMANDS)
+ALSO_QUEUES: Final = ("check_if_node_is_quorum_critical",)
 
 
 class Program:
@@ -47,12 +52,14 @@ def program(name: str) -> Program:
     name = PurePath(name).name
     kind = OF_LEVERET.get(name, name)
     if kind == "rabbitmqctl":
-        hidden = (*ONLY_DIAGNOSTICS, *ONLY_QUEUES)
+        hidden = {*ONLY_DIAGNOSTICS, *ONLY_QUEUES, *ONLY_UPGRADE} - {SIZE}
         return Program(name, {key: value for key, value in COMMANDS.items() if key not in hidden})
     if kind == "rabbitmq-diagnostics":
         return Program(name, {key: value for key, value in COMMANDS.items() if is_diagnostic(key)})
     if kind == "rabbitmq-queues":
-        return Program(name, {key: COMMANDS[key] for key in ONLY_QUEUES})
+        return Program(name, {key: COMMANDS[key] for key in (*ONLY_QUEUES, *ALSO_QUEUES)})
+    if kind == "rabbitmq-upgrade":
+        return Program(name, {key: COMMANDS[key] for key in (*ONLY_UPGRADE, SIZE)})
     if kind == "rabbitmq-plugins":
         return Program(name, {command.name: command for command in PLUGIN_COMMANDS})
     return Program(name if kind != name else OWN_NAME, COMMANDS)

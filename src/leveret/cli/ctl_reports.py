@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import time
 from collections.abc import Callable
@@ -33,9 +34,10 @@ def cluster_status(command: Command, options: Options, _words: list[str]) -> int
     """The cluster that one node is."""
     with connect(options) as client:
         status: dict[str, Any] = node_status(client)
-        names = {str(row[0]): row[1] for row in rows_of(client.ask(of_globals()))}
+        names = {str(row[0]): str(row[1]) for row in rows_of(client.ask(of_globals()))}
     node = status["node_name"]
-    name = str(names.get("cluster_name") or node)
+    name = json.loads(names["cluster_name"]) if "cluster_name" in names else node
+    maintenance = "marked for maintenance" if status["is_under_maintenance"] else "not under maintenance"
     versions = {"rabbitmq_name": "RabbitMQ", "rabbitmq_version": status["rabbitmq_version"]}
     versions |= {"leveret_version": status["product_version"]}
     if options.formatter == "json":
@@ -45,7 +47,7 @@ def cluster_status(command: Command, options: Options, _words: list[str]) -> int
             "disk_nodes": [node],
             "feature_flags": [feature(flag) for flag in FEATURE_FLAGS],
             "listeners": {node: status["listeners"]},
-            "maintenance_status": {node: "not under maintenance"},
+            "maintenance_status": {node: maintenance},
             "partitions": {},
             "ram_nodes": [],
             "running_nodes": [node],
@@ -59,7 +61,7 @@ def cluster_status(command: Command, options: Options, _words: list[str]) -> int
         "Disk Nodes": [node],
         "Running Nodes": [node],
         "Versions": [f"{node}: RabbitMQ {versions['rabbitmq_version']}, Leveret {versions['leveret_version']}"],
-        "Maintenance status": [f"Node: {node}, status: not under maintenance"],
+        "Maintenance status": [f"Node: {node}, status: {maintenance}"],
         "Alarms": alarms(status["alarms"]) or NONE,
         "Network Partitions": NONE,
         "Listeners": [f"Node: {node}, {line[0].lower()}{line[1:]}" for line in listeners(status["listeners"])],

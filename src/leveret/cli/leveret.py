@@ -20,6 +20,7 @@ CONTROL: Final = {
     "diagnostics": "check a running broker, as rabbitmq-diagnostics does",
     "queues": "look into queues, as rabbitmq-queues does",
     "plugins": "say what is built in, as rabbitmq-plugins does",
+    "upgrade": "put a broker into maintenance and out of it, as rabbitmq-upgrade does",
 }
 
 

@@ -203,6 +203,18 @@ def purge_queue(api: Api, request: Request) -> Done:
     return {}
 
 
+def change_deliveries(verb: str) -> Change:
+    """Pause or resume a queue."""
+
+    def change(api: Api, request: Request) -> Done:
+        path = ("queues", str(request["vhost"]), str(request["queue"]))
+        found_queue(api, path, ControlFailure(UNAVAILABLE, "not_found", "Error:\n"))
+        api.call("PUT", *path, verb)
+        return {}
+
+    return change
+
+
 def found_queue(api: Api, path: tuple[str, ...], missing: ControlFailure) -> dict[str, Any]:
     """The queue at a path. Raises the failure if there is none."""
     try:
@@ -267,6 +279,8 @@ CHANGES: Final[dict[str, Change]] = {
     "close_all_user_connections": call("DELETE", "connections", "username", "{user}"),
     "close_all_connections": close_connections,
     "purge_queue": purge_queue,
+    "pause_queue": change_deliveries("pause"),
+    "resume_queue": change_deliveries("resume"),
     "delete_queue": delete_queue,
     "check_certificate_expiration": expiring_certificates,
 }

@@ -7,7 +7,6 @@ and the last are kept, so that what is idle costs next to nothing. Times are mil
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import deque
 from collections.abc import Mapping, Sequence
 from functools import cache
 from struct import Struct
@@ -43,6 +42,14 @@ class Range(NamedTuple):
     step: int
 
 
+class Ranges(NamedTuple):
+    """The samples that one request asks for, by what is counted; None asks for a rate alone."""
+
+    lengths: Range | None = None
+    msg_rates: Range | None = None
+    data_rates: Range | None = None
+
+
 @cache
 def packed(count: int) -> Struct:
     """How so many counters are packed."""
@@ -56,13 +63,15 @@ def places_of(names: tuple[str, ...]) -> dict[str, int]:
 
 
 class Row:
-    """Samples at one distance. `size` is that of a sample in octets."""
+    """Samples at one distance. Of most things there are two, so lists take less memory than deques."""
+
+    __slots__ = ("interval", "keep", "samples", "times")
 
     def __init__(self, distance: Distance) -> None:
         self.interval: Final = distance.interval
         self.keep = distance.keep
-        self.times: Final[deque[int]] = deque()
-        self.samples: Final[deque[bytes]] = deque()
+        self.times: Final[list[int]] = []
+        self.samples: Final[list[bytes]] = []
 
     def add(self, time: int, sample: bytes) -> None:
         """Keep a sample, unless it comes too early; the second may, so that there is a rate soon."""
@@ -75,12 +84,13 @@ class Row:
             times.append(time)
             samples.append(sample)
         while len(times) > 2 and times[1] <= time - self.keep:
-            times.popleft()
-            samples.popleft()
+            del times[0], samples[0]
 
 
 class History:
     """The past of the counters of one thing, in the order of `names`."""
+
+    __slots__ = ("_latest", "_packed", "_rows", "_sample", "changed_at", "names", "seen")
 
     def __init__(self, names: tuple[str, ...], distances: Sequence[Distance] = SHORT) -> None:
         self.names: Final = names
@@ -88,49 +98,39 @@ class History:
         self._rows: Final = [Row(distance) for distance in distances]
         self.seen = 0  # the number of the last round in which it was there
         self.changed_at = 0  # when they were first seen as they are now
-        self._latest = b""
+        self._latest: Sequence[int] = ()  # what the counters were,
+        self._sample = b""  # packed
 
     def add(self, time: int, values: Sequence[int]) -> None:
         """Keep what the counters are now."""
-        sample = self._packed.pack(*values)
-        if sample != self._latest:
-            self._latest = sample
+        if values != self._latest:
+            self._latest = values
+            self._sample = self._packed.pack(*values)
             self.changed_at = time
         for row in self._rows:
-            row.add(time, sample)
+            row.add(time, self._sample)
 
     def details(self, names: Sequence[str], now: int, asked: Range | None) -> list[dict[str, object]]:
         """What RabbitMQ says in `<name>_details` of each: the rate by the last two samples, or by those asked for."""
         if asked is None:
-            return [{"rate": rate} for rate in self._last_rates(names)]
+            return [{"rate": self.rate(name)} for name in names]
         row = self._row(asked)
-        times = list(row.times)
-        samples = [self._packed.unpack(sample) for sample in row.samples]
+        newest = now - now % asked.step
+        times = range(newest, newest - asked.age - 1, -asked.step)
+        samples = [self._packed.unpack(sample) for sample in row.samples] or [(0,) * len(self.names)]
+        stepped = [samples[max(bisect_right(row.times, time) - 1, 0)] for time in times]
         places = places_of(self.names)
-        return [self._of_range(times, [sample[places[name]] for sample in samples], now, asked) for name in names]
+        return [of_range(times, [sample[places[name]] for sample in stepped], asked) for name in names]
 
-    def _last_rates(self, names: Sequence[str]) -> list[float]:
+    def rate(self, name: str) -> float:
         """How much comes up in a second, by the last two samples; below 0 for messages that become less."""
-        times, samples = self._rows[0].times, self._rows[0].samples
+        row = self._rows[0]
+        samples = row.samples
         if len(samples) < 2 or samples[-1] == samples[-2]:
-            return [0.0] * len(names)
-        seconds = (times[-1] - times[-2]) / SECOND
-        newest, before = self._packed.unpack(samples[-1]), self._packed.unpack(samples[-2])
-        places = places_of(self.names)
-        return [(newest[places[name]] - before[places[name]]) / seconds for name in names]
-
-    @staticmethod
-    def _of_range(times: Sequence[int], values: Sequence[int], now: int, asked: Range) -> dict[str, object]:
-        samples = stepped(times, values, now, asked)
-        newest = samples[0]["sample"]
-        before = samples[min(1, len(samples) - 1)]["sample"]
-        seconds = (len(samples) - 1) * asked.step / SECOND
-        return {
-            "avg": sum(sample["sample"] for sample in samples) / len(samples),
-            "avg_rate": (newest - samples[-1]["sample"]) / seconds if seconds else 0.0,
-            "rate": (newest - before) / (asked.step / SECOND),
-            "samples": samples,
-        }
+            return 0.0
+        at = places_of(self.names)[name]
+        newest, before = self._packed.unpack(samples[-1])[at], self._packed.unpack(samples[-2])[at]
+        return float(newest - before) / ((row.times[-1] - row.times[-2]) / SECOND)
 
     def _row(self, asked: Range) -> Row:
         """The finest samples that go back as far as is asked for. Who asks for more than is kept has it kept."""
@@ -143,14 +143,17 @@ class History:
         return last
 
 
-def stepped(times: Sequence[int], values: Sequence[int], now: int, asked: Range) -> list[dict[str, int]]:
-    """A sample for each step, newest first; before the first that is known it is taken to have been the same."""
-    newest = now - now % asked.step
-    samples: list[dict[str, int]] = []
-    for time in range(newest, newest - asked.age - 1, -asked.step):
-        at = max(bisect_right(times, time) - 1, 0)
-        samples.append({"sample": values[at] if values else 0, "timestamp": time})
-    return samples
+def of_range(times: Sequence[int], values: Sequence[int], asked: Range) -> dict[str, object]:
+    """The values at these times, newest first; before the first that is known it is taken to have been the same."""
+    newest = values[0]
+    before = values[min(1, len(values) - 1)]
+    seconds = (len(values) - 1) * asked.step / SECOND
+    return {
+        "avg": sum(values) / len(values),
+        "avg_rate": (newest - values[-1]) / seconds if seconds else 0.0,
+        "rate": (newest - before) / (asked.step / SECOND),
+        "samples": [{"sample": value, "timestamp": time} for value, time in zip(values, times, strict=True)],
+    }
 
 
 def asked_range(query: Mapping[str, str], kind: str) -> Range | None:
@@ -161,3 +164,8 @@ def asked_range(query: Mapping[str, str], kind: str) -> Range | None:
     if int(step) == 0 or int(age) // int(step) > MOST_SAMPLES:
         return None
     return Range(int(age) * SECOND, int(step) * SECOND)
+
+
+def asked_ranges(query: Mapping[str, str]) -> Ranges:
+    """All ranges that a query asks for."""
+    return Ranges(*[asked_range(query, kind) for kind in Ranges._fields])

@@ -27,6 +27,7 @@ from leveret.broker.encryption import Certificate, Encryption
 from leveret.broker.exchange.base import Exchange
 from leveret.broker.limits import Usage
 from leveret.broker.message import Message
+from leveret.broker.pausing import state_of
 from leveret.broker.permissions import Permission, TopicPermission
 from leveret.broker.policy import Policy, definition_of
 from leveret.broker.policy_definition import effective_definition
@@ -213,8 +214,10 @@ def total_bytes(queue: Queue) -> int:
 
 
 def total_messages(queue: Queue) -> int:
-    """Messages that the queue holds, ready and out."""
-    return queue.ready_count() + int(queue.unacked) + delayed(queue)
+    """Messages that the queue holds, ready and out. Whoever sorts by it asks every queue."""
+    retries = queue.retries
+    messages = queue.ready_count() + queue.unacked
+    return messages if retries is None else messages + retries.count()
 
 
 def delayed(queue: Queue) -> int:
@@ -299,7 +302,7 @@ QUEUES: Final[dict[str, Callable[[Queue, Broker], Value]]] = {
     "synchronised_slave_pids": nothing,
     "mirror_pids": nothing,
     "synchronised_mirror_pids": nothing,
-    "state": lambda queue, broker: "running",
+    "state": lambda queue, broker: state_of(queue),
     "type": lambda queue, broker: queue_type(queue),
     "leader": node_of_replicated,
     "members": lambda queue, broker: [node] if (node := node_of_replicated(queue, broker)) else None,
@@ -400,7 +403,7 @@ POLICIES: Final[dict[str, Callable[[tuple[str, Policy], Broker], Value]]] = {
     "name": lambda item, broker: item[1].name,
     "pattern": lambda item, broker: item[1].pattern.text,
     "apply-to": lambda item, broker: item[1].apply_to,
-    "definition": lambda item, broker: as_json(item[1].definition),
+    "definition": lambda item, broker: as_json(item[1].told),
     "priority": lambda item, broker: item[1].priority,
 }
 

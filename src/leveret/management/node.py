@@ -12,6 +12,18 @@ from pathlib import Path
 from leveret.broker.broker import Broker
 from leveret.management.certificate_expiration import CertificateFiles
 from leveret.management.rates import Rates
+from leveret.server.recent_log import RecentLog
+
+
+@dataclass(frozen=True)
+class HttpOptions:
+    """How the HTTP API is to be: what its paths begin with, `basic` rates or `none`, and octets in a body."""
+
+    path_prefix: str = ""
+    rates_mode: str = "basic"
+    without_statistics: bool = False
+    queue_totals: bool = False  # in lists without statistics
+    body_limit: int = 20_000_000
 
 
 @dataclass(frozen=True)
@@ -29,9 +41,11 @@ class Node:
     rates: Rates
     files: Callable[[], tuple[Sequence[str], Sequence[str]]]  # of the configuration, and of the log
     certificate_files: CertificateFiles
+    recent_log: RecentLog
     metrics_path: str = "/metrics"
     metrics_per_object: bool = False
     metrics_for_monitors_alone: bool = False
+    http: HttpOptions = HttpOptions()
 
     @property
     def memory_limit(self) -> int:

@@ -61,7 +61,7 @@ def policy_value(policy: Policy) -> dict[str, object]:
     """An operator policy as the value of a parameter."""
     return {
         "pattern": policy.pattern.text,
-        "definition": dict(policy.definition),
+        "definition": dict(policy.told),
         "priority": policy.priority,
         "apply-to": policy.apply_to,
     }

@@ -12,6 +12,7 @@ import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 from leveret.broker.broker import Broker
@@ -21,8 +22,8 @@ from leveret.broker.exchange.base import Exchange
 from leveret.broker.queue import Queue
 from leveret.broker.traffic import FIELDS, Octets
 from leveret.broker.vhost import VirtualHost
-from leveret.management.history import OF_NODES, SHORT, History, asked_range
-from leveret.management.http.slices import in_slices
+from leveret.management.history import OF_NODES, SECOND, SHORT, History, Range, Ranges, asked_ranges
+from leveret.management.http.slices import in_chunks, in_slices
 
 INTERVAL: Final = 5.0  # seconds, RabbitMQ's collect_statistics_interval
 FIRST_INTERVAL: Final = 1.0  # so that whoever begins to ask soon has rates
@@ -41,13 +42,14 @@ CHURN: Final = (
 )
 FIRST_DELIVERY: Final = FIELDS.index("deliver")
 BEHIND_GETS: Final = FIELDS.index("get_no_ack") + 1
-NOT_OF_QUEUES: Final = ("confirm", "return_unroutable", "drop_unroutable")
 # What is sampled of each thing; sums stand behind their parts, and are sampled too.
 OF_TRAFFIC: Final = (*FIELDS, "deliver_get")
 OF_LENGTHS: Final = ("messages_ready", "messages_unacknowledged", "messages")
-OF_QUEUES: Final = (*OF_TRAFFIC, *OF_LENGTHS)
-OF_VHOSTS: Final = (*OF_QUEUES, *DATA)
-OF_BROKERS: Final = (*OF_QUEUES, *CHURN)
+TRAFFIC_OF_QUEUES: Final = ("publish", *OF_TRAFFIC[FIRST_DELIVERY:])  # what is between them is of channels
+OF_QUEUES: Final = (*TRAFFIC_OF_QUEUES, *OF_LENGTHS)
+OF_VHOSTS: Final = (*OF_TRAFFIC, *OF_LENGTHS, *DATA)
+OF_BROKERS: Final = (*OF_TRAFFIC, *OF_LENGTHS, *CHURN)
+LOOKED_AT_AT_ONCE: Final = 100  # queues, which takes a quarter of a millisecond
 
 Thing: TypeAlias = Broker | VirtualHost | Queue | Exchange | Connection | Channel
 Query: TypeAlias = Mapping[str, str]
@@ -57,7 +59,10 @@ Stats: TypeAlias = dict[str, Any]
 class Rates:
     """The rates of one broker. `interval` and `first_interval` are seconds between two rounds."""
 
-    def __init__(self, broker: Broker, interval: float = INTERVAL, first_interval: float = FIRST_INTERVAL) -> None:
+    def __init__(
+        self, broker: Broker, interval: float | None = INTERVAL, first_interval: float = FIRST_INTERVAL
+    ) -> None:
+        """Without an interval there are no samples: counters are told, and rates of 0.0."""
         self._broker: Final = broker
         self._interval: Final = interval
         self._first_interval: Final = first_interval
@@ -66,72 +71,64 @@ class Rates:
         self._asked_at = 0.0
         self._time = 0  # of the round that is being made, and of the one before
         self._time_before = 0
+        self._seen = 0  # how many things in this round
         self.rounds = 0  # how many were made
 
     # what is asked for
 
-    def message_stats(self, thing: Broker | VirtualHost | Queue | Exchange | Channel, query: Query) -> Stats | None:
+    def asked(self, query: Query) -> Ranges:
+        """What a request asks for. Somebody asks, so rounds are made from now on, or go on."""
+        if self._interval is not None:
+            loop = asyncio.get_running_loop()
+            self._asked_at = loop.time()
+            if self._task is None:
+                self._task = loop.create_task(self._make_rounds(self._interval))
+        return asked_ranges(query)
+
+    def message_stats(self, thing: Broker | VirtualHost | Queue | Exchange | Channel, ranges: Ranges) -> Stats | None:
         """`message_stats`, None if nothing has happened to messages there."""
-        if isinstance(thing, Exchange):
-            counters = dict(zip(OF_EXCHANGES, publishes_of(thing), strict=True))
-        else:
-            counters = dict(zip(OF_TRAFFIC, traffic_of(thing), strict=True))
         if isinstance(thing, Queue):
-            counters = {name: value for name, value in counters.items() if name not in NOT_OF_QUEUES}
-        if not any(counters.values()):
-            self._ask()
-            return None
-        return self._with_details(thing, counters, query, "msg_rates")
+            names, values = TRAFFIC_OF_QUEUES, traffic_of_queue(thing)
+        elif isinstance(thing, Exchange):
+            names, values = OF_EXCHANGES, publishes_of(thing)
+        else:
+            names, values = OF_TRAFFIC, traffic_of(thing)
+        return self._with_details(thing, names, values, ranges.msg_rates) if any(values) else None
 
-    def lengths(self, thing: Broker | VirtualHost | Queue, ready: int, unacked: int, query: Query) -> Stats:
+    def lengths(self, thing: Broker | VirtualHost | Queue, ready: int, unacked: int, ranges: Ranges) -> Stats:
         """`messages`, `messages_ready` and `messages_unacknowledged`, which the caller has counted."""
-        counters = dict(zip(OF_LENGTHS, (ready, unacked, ready + unacked), strict=True))
-        return self._with_details(thing, counters, query, "lengths")
+        return self._with_details(thing, OF_LENGTHS, (ready, unacked, ready + unacked), ranges.lengths)
 
-    def detail(self, thing: Thing, name: str, query: Query, kind: str) -> Stats:
-        """What stands in `<name>_details` alone; `kind` is lengths, msg_rates or data_rates."""
-        self._ask()
-        history = self._histories.get(thing) or History(names_of(thing))
-        return history.details((name,), milliseconds(), asked_range(query, kind))[0]
+    def detail(self, thing: Thing, name: str, asked: Range | None) -> Stats:
+        """What stands in `<name>_details` alone."""
+        history = self._histories.get(thing)
+        if asked is None:
+            return {"rate": 0.0 if history is None else history.rate(name)}
+        return (history or History(names_of(thing))).details((name,), milliseconds(), asked)[0]
 
-    def octets(self, thing: Connection | VirtualHost, query: Query) -> Stats:
-        """`recv_oct` and `send_oct`, and how many reads and sends that were."""
-        counters = dict(zip(DATA, octets_of(thing.octets), strict=True))
-        stats = self._with_details(thing, counters, query, "data_rates")
-        return {**stats, "recv_cnt": int(thing.octets.reads), "send_cnt": int(thing.octets.sends)}
+    def octets(self, thing: Connection | VirtualHost, ranges: Ranges) -> Stats:
+        """`recv_oct` and `send_oct` with their details."""
+        return self._with_details(thing, DATA, octets_of(thing.octets), ranges.data_rates)
 
-    def churn(self, query: Query) -> Stats:
+    def churn(self, ranges: Ranges) -> Stats:
         """`churn_rates` of the broker."""
-        counters = dict(zip(CHURN, churn_of(self._broker), strict=True))
-        return self._with_details(self._broker, counters, query, "msg_rates")
+        return self._with_details(self._broker, CHURN, churn_of(self._broker), ranges.msg_rates)
 
     def idle_since(self, thing: Queue | Channel) -> str | None:
         """Since when nothing has happened to the messages there, None if that is not known."""
-        self._ask()
         history = self._histories.get(thing)
-        if history is None or history.changed_at >= self._time:
-            return None
-        return datetime.fromtimestamp(history.changed_at / 1000, UTC).isoformat(timespec="milliseconds")
+        return None if history is None or history.changed_at >= self._time else written(history.changed_at)
 
-    def _with_details(self, thing: Thing, counters: Mapping[str, int], query: Query, kind: str) -> Stats:
-        self._ask()
-        history = self._histories.get(thing) or History(names_of(thing))
-        asked = asked_range(query, kind)
-        now = milliseconds()
+    def _with_details(self, thing: Thing, names: Sequence[str], values: Sequence[int], asked: Range | None) -> Stats:
         stats: Stats = {}
-        for name, details in zip(counters, history.details(tuple(counters), now, asked), strict=True):
-            stats[name] = counters[name]
+        history = self._histories.get(thing) or History(names_of(thing))
+        found = history.details(names, milliseconds(), asked)
+        for name, value, details in zip(names, values, found, strict=True):
+            stats[name] = value
             stats[f"{name}_details"] = details
         return stats
 
     # the rounds
-
-    def _ask(self) -> None:
-        """Somebody asks: go on making rounds, or begin."""
-        loop = asyncio.get_running_loop()
-        self._asked_at = loop.time()
-        if self._task is None:
-            self._task = loop.create_task(self._make_rounds())
 
     async def close(self) -> None:
         """Make no more rounds."""
@@ -145,7 +142,7 @@ class Rates:
         self._histories.clear()
         self._time = 0
 
-    async def _make_rounds(self) -> None:
+    async def _make_rounds(self, interval: float) -> None:
         loop = asyncio.get_running_loop()
         due = loop.time()
         wait = self._first_interval
@@ -154,7 +151,7 @@ class Rates:
                 await self.make_round()
                 due = max(due + wait, loop.time())
                 await asyncio.sleep(due - loop.time())
-                wait = self._interval
+                wait = interval
         finally:
             self._task = None
             self.forget()
@@ -163,6 +160,7 @@ class Rates:
         """Look at everything once."""
         self._time_before, self._time = self._time, milliseconds()
         self.rounds += 1
+        self._seen = 0
         broker = self._broker
         async for connection in in_slices(list(broker.connections)):
             if connection in broker.connections and connection.vhost is not None:
@@ -172,9 +170,10 @@ class Rates:
             lengths_there = await self._look_at_vhost(vhost)
             lengths = (lengths[0] + lengths_there[0], lengths[1] + lengths_there[1], lengths[2] + lengths_there[2])
         self._note(broker, (*traffic_of(broker), *lengths, *churn_of(broker)))
-        async for thing, history in in_slices(list(self._histories.items())):
-            if history.seen != self.rounds:
-                self._histories.pop(thing, None)
+        if self._seen != len(self._histories):
+            async for thing, history in in_slices(list(self._histories.items())):
+                if history.seen != self.rounds:
+                    self._histories.pop(thing, None)
 
     def _look_at_connection(self, connection: Connection) -> None:
         connection.gather_octets()
@@ -190,13 +189,13 @@ class Rates:
             if exchange.publish_in and not exchange.deleted:
                 self._note(exchange, publishes_of(exchange))
         ready = unacked = 0
-        async for queue in in_slices(list(vhost.queues.values())):
-            if not queue.deleted:
-                ready_there, unacked_there = queue.ready_count(), int(queue.unacked)
-                ready += ready_there
-                unacked += unacked_there
-                lengths = (ready_there, unacked_there, ready_there + unacked_there)
-                self._note(queue, (*traffic_of(queue), *lengths))
+        async for chunk in in_slices(in_chunks(list(vhost.queues.values()), LOOKED_AT_AT_ONCE)):
+            for queue in chunk:
+                if not queue.deleted:
+                    ready_there, unacked_there = queue.ready_count(), int(queue.unacked)
+                    ready += ready_there
+                    unacked += unacked_there
+                    self._note(queue, sample_of(queue, ready_there, unacked_there))
         lengths = (ready, unacked, ready + unacked)
         self._note(vhost, (*traffic_of(vhost), *lengths, *octets_of(vhost.octets)))
         return lengths
@@ -209,6 +208,7 @@ class Rates:
             if self._time_before and not isinstance(thing, (Broker, VirtualHost)):
                 history.add(self._time_before, (0,) * len(values))  # it is new: what it has came up since then
         history.seen = self.rounds
+        self._seen += 1
         history.add(self._time, values)
 
 
@@ -225,16 +225,25 @@ def names_of(thing: Thing) -> tuple[str, ...]:
     return OF_VHOSTS if isinstance(thing, VirtualHost) else OF_BROKERS
 
 
-def traffic_of(thing: Broker | VirtualHost | Queue | Channel) -> tuple[int, ...]:
+def traffic_of(thing: Broker | VirtualHost | Channel) -> tuple[int, ...]:
     """The counters of OF_TRAFFIC. Those of a virtual host are as they were gathered last."""
     if isinstance(thing, Broker):
         parts = [vhost.traffic.values() for vhost in thing.vhosts.values()]
         counters: tuple[int, ...] = tuple(map(sum, zip(thing.former_traffic.values(), *parts, strict=True)))
-    elif isinstance(thing, Queue):
-        counters = (thing.published(), *thing.traffic.values()[1:])
     else:
         counters = thing.traffic.values()
     return (*counters, sum(counters[FIRST_DELIVERY:BEHIND_GETS]))
+
+
+def traffic_of_queue(queue: Queue) -> tuple[int, ...]:
+    """The counters of TRAFFIC_OF_QUEUES."""
+    counters = queue.traffic.values()
+    return (queue.published(), *counters[FIRST_DELIVERY:], sum(counters[FIRST_DELIVERY:BEHIND_GETS]))
+
+
+def sample_of(queue: Queue, ready: int, unacked: int) -> tuple[int, ...]:
+    """The counters of OF_QUEUES."""
+    return (*traffic_of_queue(queue), ready, unacked, ready + unacked)
 
 
 def publishes_of(exchange: Exchange) -> tuple[int, int]:
@@ -250,6 +259,12 @@ def octets_of(octets: Octets) -> tuple[int, int]:
 def churn_of(broker: Broker) -> tuple[int, ...]:
     """The counters of CHURN."""
     return tuple(int(getattr(broker.churn, name)) for name in CHURN)
+
+
+@lru_cache
+def written(time: int) -> str:
+    """A time in milliseconds as RabbitMQ writes it. Much has been idle since the same round."""
+    return datetime.fromtimestamp(time / SECOND, UTC).isoformat(timespec="milliseconds")
 
 
 def milliseconds() -> int:

@@ -34,7 +34,7 @@ def node_status(
         "pid": os.getpid(),
         "os": platform.system(),
         "uptime": int(broker.wall_clock() - broker.started_at),
-        "is_under_maintenance": False,
+        "is_under_maintenance": broker.under_maintenance,
         "node_name": broker.node,
         "product_name": "Leveret",
         "product_version": broker.version,

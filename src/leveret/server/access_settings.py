@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from leveret.server import setting_kinds as kinds
-from leveret.server.setting_kinds import UserSetting
+from leveret.server import vhost_default_kinds as groups
 from leveret.server.setting_table import setting
 
 ALL: Final = ".*"
@@ -190,12 +190,25 @@ class AccessSettings:
         key="default_permissions.read",
         rabbitmq="default_permissions.read",
     )
-    default_users: tuple[UserSetting, ...] = setting(
-        kinds.USERS,
+    default_users: tuple[groups.UserSetting, ...] = setting(
+        groups.USERS,
         (),
         "users that each new virtual host whose name matches their pattern begins with",
-        rabbitmq="default_users.$user.password default_users.$user.tags default_users.$user.vhost_pattern "
-        "default_users.$user.configure default_users.$user.write default_users.$user.read",
+        rabbitmq=groups.keys("default_users", groups.OF_USERS),
+    )
+    default_limits_vhosts: tuple[groups.LimitsSetting, ...] = setting(
+        groups.LIMITS,
+        (),
+        "limits that each new virtual host begins with; the first counts whose pattern its name matches",
+        key="default_limits.vhosts",
+        rabbitmq=groups.keys("default_limits.vhosts", groups.OF_LIMITS),
+    )
+    default_policies_operator: tuple[groups.PolicySetting, ...] = setting(
+        groups.POLICIES,
+        (),
+        "operator policies that each new virtual host whose name matches their pattern begins with",
+        key="default_policies.operator",
+        rabbitmq=groups.keys("default_policies.operator", groups.OF_POLICIES),
     )
     loopback_users: tuple[str, ...] = setting(
         kinds.TEXTS,

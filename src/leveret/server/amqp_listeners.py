@@ -27,6 +27,7 @@ log: Final = logging.getLogger("leveret.tls")
 UNNAMED: Final = ""
 PLAIN: Final = "amqp"
 TLS: Final = "amqps"
+NOWHERE_TO_LISTEN: Final = "there is nothing to listen on: bind is none, and there is no unix_socket"
 PURPOSE: Final = "AMQP"  # of the certificates, for people
 
 
@@ -87,7 +88,7 @@ class AmqpListeners:
             entrance = Entrance(self._tick, proxy, tls_entrance(settings, self.certificates))
             await self._open(encrypted, settings.tls_bind, settings.tls_port, entrance)
         if not self.opened:
-            raise CannotListen("there is nothing to listen on: bind is none, and there is no unix_socket")
+            raise CannotListen(NOWHERE_TO_LISTEN)
 
     async def _open(
         self, handed: Sequence[socket.socket], addresses: Sequence[str], port: int, entrance: Entrance | None
@@ -115,6 +116,24 @@ class AmqpListeners:
         """Read the certificates again."""
         if self.certificates is not None:
             self.certificates.reload()
+
+    def suspend(self) -> None:
+        """Take no more clients, nor those that are on their way."""
+        for listener in self.opened:
+            listener.suspend()
+            if listener.entrance is not None:
+                listener.entrance.close()
+
+    def resume(self) -> None:
+        """Take clients again. Raises CannotListen for the first listener that can't, when the others do."""
+        failures: list[CannotListen] = []
+        for listener in self.opened:
+            try:
+                listener.resume()
+            except CannotListen as error:
+                failures.append(error)
+        if failures:
+            raise failures[0]
 
     def close(self) -> None:
         """Listen no more."""

@@ -8,11 +8,12 @@ is in it. No message has a value in it that is secret.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from leveret.broker.mechanisms import KNOWN_MECHANISMS
 from leveret.server.rabbitmq_file import read_rabbitmq
 from leveret.server.reading import Reading, from_environment, from_flags
 from leveret.server.settings import SETTINGS, Settings
@@ -24,6 +25,7 @@ HTTPS_PORTS: Final = {"management": 15671, "prometheus": 15691}  # RabbitMQ's
 # The first of these that there is, if neither --config nor the environment names one.
 PLACES: Final = (Path("/etc/leveret/leveret.toml"), Path("/etc/leveret/rabbitmq.conf"))
 VARIABLES: Final = ("LEVERET_CONFIG", "RABBITMQ_CONFIG_FILE")
+MORE_FILES: Final = "RABBITMQ_CONFIG_FILES"
 TOML: Final = "leveret.toml"
 RABBITMQ: Final = "rabbitmq.conf"
 ADVANCED: Final = "advanced.config"
@@ -78,9 +80,19 @@ def configure(
         setting = SETTINGS[name]
         if setting.planned and value != setting.default:
             reading.warnings.append(f"{sources[name]}: {setting.key} has no effect yet: it waits for {setting.planned}")
+    reading.warnings += [f"{sources[name]}: {text}" for name, text in shortfalls(settings)]
     if is_rabbitmq and "bind" not in values:
         reading.warnings.append(LOOPBACK_ONLY.format(bind=", ".join(settings.bind), port=settings.port))
     return Configuration(settings, sources, tuple(reading.warnings), tuple(files))
+
+
+def shortfalls(settings: Settings) -> Iterator[tuple[str, str]]:
+    """What is asked for by a value that RabbitMQ has, and not done: the setting, and a text for the operator."""
+    unknown = [each for each in settings.auth_mechanisms if each not in KNOWN_MECHANISMS]
+    if unknown:
+        yield "auth_mechanisms", f"auth_mechanisms: there is no such mechanism here: {', '.join(unknown)}"
+    if settings.management_rates_mode == "detailed":
+        yield "management_rates_mode", "management.rates_mode: there are no detailed rates; it has those of basic"
 
 
 def implied_by_tls(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -103,7 +115,13 @@ def files_to_read(file: str | None, environment: Mapping[str, str]) -> list[Path
 
     Of a folder it is leveret.toml, or rabbitmq.conf and conf.d, or all that ends in .conf, in the order of the names.
     """
-    named = file or next((environment[name] for name in VARIABLES if environment.get(name)), None)
+    found = main_files(file or next((environment[name] for name in VARIABLES if environment.get(name)), None))
+    more = environment.get(MORE_FILES)
+    return found if not more or (found and found[0].name == TOML) else found + more_files(Path(more))
+
+
+def main_files(named: str | None) -> list[Path]:
+    """The files that a name stands for, or if there is none, those that are there without being named."""
     if named is None:
         return next((with_fragments(place) for place in PLACES if place.is_file()), [])
     path = Path(named)
@@ -118,6 +136,11 @@ def files_to_read(file: str | None, environment: Mapping[str, str]) -> list[Path
     if not found:
         raise InvalidConfiguration([f"{path}: there is no {TOML} in it, and no {RABBITMQ}"])
     return found
+
+
+def more_files(path: Path) -> list[Path]:
+    """What RabbitMQ reads after all others: a folder's files that end in .conf, or what fits a pattern."""
+    return fragments(path) if path.is_dir() else sorted(path.parent.glob(path.name))
 
 
 def with_fragments(path: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""The requests of the control socket that act on what is there: close connections, purge and delete queues.
+"""The requests of the control socket that act on what is there: close connections; purge, pause and delete queues.
 
 They are answered when they are done and on the disk, with what leveretctl says of them. What they refuse has the words
 of rabbitmqctl.
@@ -12,6 +12,7 @@ from typing import Final
 
 from leveret.broker.broker import Broker
 from leveret.broker.connection import Connection
+from leveret.broker.pausing import pause, resume
 from leveret.broker.process_ids import pid
 from leveret.broker.queue import Queue
 from leveret.broker.vhost import VirtualHost
@@ -32,6 +33,8 @@ class Operations:
             "close_all_connections": self._close_all_connections,
             "close_all_user_connections": self._close_all_user_connections,
             "purge_queue": self._purge_queue,
+            "pause_queue": self._pause_queue,
+            "resume_queue": self._resume_queue,
             "delete_queue": self._delete_queue,
             **others,
         }
@@ -83,6 +86,14 @@ class Operations:
     def _purge_queue(self, request: Request) -> dict[str, object]:
         _, queue = self._queue(request, ChangeRefused("not_found", REFUSED))
         return {"messages": queue.purge()}
+
+    def _pause_queue(self, request: Request) -> dict[str, object]:
+        pause(self._queue(request, ChangeRefused("not_found", REFUSED))[1])
+        return {}
+
+    def _resume_queue(self, request: Request) -> dict[str, object]:
+        resume(self._queue(request, ChangeRefused("not_found", REFUSED))[1])
+        return {}
 
     def _delete_queue(self, request: Request) -> dict[str, object]:
         vhost, queue = self._queue(request, ChangeRefused("Queue not found", USAGE))

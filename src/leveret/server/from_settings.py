@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 import socket
 from dataclasses import fields
-from typing import Final
 
-from leveret.broker.defaults import Defaults, DefaultUser
+from leveret.broker.defaults import DefaultLimits, DefaultPolicy, Defaults, DefaultUser
 from leveret.broker.limits import NodeLimits
 from leveret.broker.mechanisms import KNOWN_MECHANISMS
+from leveret.broker.policy import make_policy
 from leveret.server.alarms import DEFAULT_DISK_FREE_LIMIT
 from leveret.server.limit_settings import LimitSettings
 from leveret.server.limits import octets_of
 from leveret.server.listener import SocketOptions
 from leveret.server.setting_kinds import split_address
 from leveret.server.settings import Settings
-
-log: Final = logging.getLogger("leveret")
 
 LOOPBACK: tuple[str, ...] = ("127.0.0.1",)
 
@@ -42,8 +39,21 @@ def defaults_of(settings: Settings) -> Defaults:
         DefaultUser(user.name, user.password, user.tags, user.vhost_pattern, user.configure, user.write, user.read)
         for user in settings.default_users
     ]
+    limits = [DefaultLimits(each.pattern, dict(each.limits)) for each in settings.default_limits_vhosts]
     made = settings.load_definitions is None
-    return Defaults(settings.default_vhost, first, others, settings.default_queue_type or "", made)
+    queue_type = settings.default_queue_type or ""
+    return Defaults(settings.default_vhost, first, others, queue_type, made, limits, operator_policies(settings))
+
+
+def operator_policies(settings: Settings) -> list[DefaultPolicy]:
+    """The operator policies that new virtual hosts begin with."""
+    return [
+        DefaultPolicy(
+            each.vhost_pattern,
+            make_policy(each.name, each.queue_pattern, each.apply_to, dict(each.definition), 0, operator=True),
+        )
+        for each in settings.default_policies_operator
+    ]
 
 
 def node_limits(settings: Settings) -> NodeLimits:
@@ -71,10 +81,7 @@ def socket_options(settings: Settings) -> SocketOptions:
 
 
 def mechanisms(settings: Settings) -> tuple[str, ...]:
-    """The SASL mechanisms by which clients may log in. Others that RabbitMQ has are warned of."""
-    unknown = [each for each in settings.auth_mechanisms if each not in KNOWN_MECHANISMS]
-    if unknown:
-        log.warning("auth_mechanisms: not offered, since there is no such mechanism here: %s", ", ".join(unknown))
+    """The SASL mechanisms by which clients may log in; others that RabbitMQ has are not offered."""
     return tuple(each for each in settings.auth_mechanisms if each in KNOWN_MECHANISMS)
 
 

@@ -20,6 +20,7 @@ class AlarmSettings:
         "container allows",
         flag=True,
         rabbitmq="vm_memory_high_watermark.relative vm_memory_high_watermark.absolute",
+        environment="RABBITMQ_VM_MEMORY_HIGH_WATERMARK",
     )
     memory_total: int | None = setting(
         kinds.SIZE,

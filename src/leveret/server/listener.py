@@ -58,7 +58,7 @@ class Listener:
         entrance: Entrance | None = None,
         ours: bool = True,
     ) -> None:
-        """`unix_path` is that of a Unix socket, which is removed at the end if it is `ours`."""
+        """`unix_path` is that of a Unix socket. One that is `ours` was opened here: its path is removed at the end."""
         self.options = options
         self.entrance = entrance
         self.ours = ours
@@ -66,6 +66,9 @@ class Listener:
         self.sock = sock
         self.url = url
         self.unix_path = unix_path
+        self.is_suspended = False
+        self.family = sock.family
+        self.address: tuple[object, ...] = ()  # of one that is suspended
         sock.setblocking(False)
         tick.loop.add_reader(sock.fileno(), self.accept)
 
@@ -93,7 +96,7 @@ class Listener:
         self.tick.loop.call_later(PAUSE, self._resume)
 
     def _resume(self) -> None:
-        if self.sock.fileno() >= 0:
+        if self.sock.fileno() >= 0 and not self.is_suspended:
             self.tick.loop.add_reader(self.sock.fileno(), self.accept)
 
     def _add(self, sock: socket.socket, address: object) -> None:
@@ -108,6 +111,34 @@ class Listener:
             self.entrance.admit(sock, address, local)
         else:
             self.tick.add(sock, host_port(address), host_port(local), is_loopback(str(address[0])))
+
+    def suspend(self) -> None:
+        """Refuse clients until `resume`. Those of a socket that somebody else holds can but wait."""
+        if self.is_suspended:
+            return
+        self.is_suspended = True
+        self.tick.loop.remove_reader(self.sock.fileno())
+        if self.ours:
+            self.address = self.sock.getsockname()
+            self.sock.close()
+            if self.unix_path is not None:
+                self.unix_path.unlink(missing_ok=True)
+
+    def resume(self) -> None:
+        """Take clients again, at the same address. Raises CannotListen, and stays suspended, if that is taken."""
+        if not self.is_suspended:
+            return
+        if self.ours:
+            if self.unix_path is not None:
+                self.sock = unix_socket(self.unix_path, self.options)
+            else:
+                try:
+                    self.sock = tcp_socket(self.family, self.address, self.options)
+                except OSError as error:
+                    raise cannot_listen(self.address, error) from None
+            self.sock.setblocking(False)
+        self.is_suspended = False
+        self.tick.loop.add_reader(self.sock.fileno(), self.accept)
 
     def close(self) -> None:
         """Stop listening."""
@@ -161,7 +192,7 @@ def adopt(tick: Tick, sock: socket.socket, options: SocketOptions, entrance: Ent
     if sock.family == socket.AF_UNIX:
         path = os.fsdecode(sock.getsockname()).replace("\0", "@")  # that begins the name of one without a file
         return Listener(tick, sock, f"amqp+unix://{path}", Path(path), ours=False)
-    return Listener(tick, sock, url_for_amqp(sock, entrance), None, options, entrance)
+    return Listener(tick, sock, url_for_amqp(sock, entrance), None, options, entrance, ours=False)
 
 
 def check_listening(sock: socket.socket) -> None:
@@ -192,11 +223,16 @@ async def open_sockets(host: str, port: int, options: SocketOptions = DEFAULT_OP
         except OSError as error:
             for opened in sockets:
                 opened.close()
-            reason = os.strerror(error.errno) if error.errno else str(error)
-            raise CannotListen(f"cannot listen on {host_port(wanted)}: {reason}") from None
+            raise cannot_listen(wanted, error) from None
         port = int(sock.getsockname()[1])
         sockets.append(sock)
     return sockets
+
+
+def cannot_listen(address: tuple[object, ...], error: OSError) -> CannotListen:
+    """The error for an address that the system doesn't give."""
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    return CannotListen(f"cannot listen on {host_port(address)}: {reason}")
 
 
 def has_ipv6() -> bool:
@@ -229,7 +265,12 @@ def tcp_socket(family: int, address: tuple[object, ...], options: SocketOptions)
 
 
 def listen_unix(tick: Tick, path: Path, options: SocketOptions = DEFAULT_OPTIONS) -> Listener:
-    """Listen on a Unix socket; a socket that a dead broker left there is replaced. Raises CannotListen."""
+    """Listen on a Unix socket as `unix_socket` says. Raises CannotListen."""
+    return Listener(tick, unix_socket(path, options), f"amqp+unix://{path}", path, options)
+
+
+def unix_socket(path: Path, options: SocketOptions) -> socket.socket:
+    """A listening Unix socket; a socket that a dead broker left there is replaced. Raises CannotListen."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         if path.exists() and stat.S_ISSOCK(path.stat().st_mode) and not is_served(path):
@@ -239,7 +280,7 @@ def listen_unix(tick: Tick, path: Path, options: SocketOptions = DEFAULT_OPTIONS
     except OSError as error:
         sock.close()
         raise CannotListen(f"cannot listen on {path}: {error.strerror or error}") from None
-    return Listener(tick, sock, f"amqp+unix://{path}", path)
+    return sock
 
 
 def is_served(path: Path) -> bool:

@@ -2,8 +2,9 @@
 
 RabbitMQ's categories are the loggers beneath `leveret`: connection, channel, queue, federation; everything else is
 `default`. A line is shown by an output if its level is at least that of its category and that of the output, as far as
-these are configured; if neither is, at least info. Loggers have the lowest level that any output needs, so what nobody
-wants to see is not even formatted, and a message's way has no logging in it at all.
+these are configured; if neither is, at least info. The last lines are kept in memory besides, by the levels of the
+categories (`recent_log`). Loggers have the lowest level that any output needs, so what nobody wants to see is not even
+formatted, and a message's way has no logging in it at all.
 
 Clients choose names that appear in lines. So control characters are escaped: nobody can forge a line.
 """
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Final, TextIO
 
 from leveret.server.log_settings import LogSettings
+from leveret.server.recent_log import RecentLog
 from leveret.server.setting_kinds import LEVELS
 
 ROOT: Final = "leveret"
@@ -78,6 +80,8 @@ class LogOutput:
 
     def __init__(self) -> None:
         self.names: tuple[str, ...] = ()  # of the outputs, as RabbitMQ lists its log files
+        self.recent: Final = RecentLog(level_of)
+        self.recent.setFormatter(TextFormatter())
         self._handlers: list[logging.Handler] = []
 
     def apply(self, settings: LogSettings) -> None:
@@ -92,6 +96,8 @@ class LogOutput:
         if path is not None:
             handlers.append(handler(opened(path), settings, settings.log_file_level, settings.log_file_formatter))
             names.append(str(path.absolute()))
+        self.recent.filters[:] = [Levels(lowest_levels(settings, None))]
+        handlers.append(self.recent)
         self._replace(handlers)
         self.names = tuple(names)
         for category in (*CATEGORIES, DEFAULT):
@@ -109,7 +115,8 @@ class LogOutput:
         for added in handlers:
             root.addHandler(added)
         for old in self._handlers:
-            root.removeHandler(old)
+            if old not in handlers:
+                root.removeHandler(old)
             if isinstance(old, logging.StreamHandler) and old.stream not in (sys.stdout, sys.stderr):
                 old.stream.close()
         self._handlers = handlers

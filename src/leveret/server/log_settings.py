@@ -113,6 +113,7 @@ class LogSettings:
         "the folder of a log file with a relative path",
         key="log.dir",
         rabbitmq="log.dir",
+        environment="RABBITMQ_LOG_BASE",
         unset="the current folder",
         reloads=True,
     )

@@ -144,9 +144,9 @@ def management_tls(settings: Settings) -> HttpTls:
         password=settings.management_tls_password,
         verify=settings.management_tls_verify,
         fail_if_no_peer_cert=settings.management_tls_fail_if_no_peer_cert,
-        depth=settings.tls_depth,
-        versions=settings.tls_versions,
-        ciphers=settings.tls_ciphers,
+        depth=settings.tls_depth if settings.management_tls_depth is None else settings.management_tls_depth,
+        versions=settings.management_tls_versions or settings.tls_versions,
+        ciphers=settings.management_tls_ciphers or settings.tls_ciphers,
     )
     return HttpTls(settings.management_tls_bind, settings.management_tls_port, options)
 
@@ -160,9 +160,9 @@ def metrics_tls(settings: Settings) -> HttpTls:
         password=settings.prometheus_tls_password,
         verify=settings.prometheus_tls_verify,
         fail_if_no_peer_cert=settings.prometheus_tls_fail_if_no_peer_cert,
-        depth=settings.tls_depth,
-        versions=settings.tls_versions,
-        ciphers=settings.tls_ciphers,
+        depth=settings.tls_depth if settings.prometheus_tls_depth is None else settings.prometheus_tls_depth,
+        versions=settings.prometheus_tls_versions or settings.tls_versions,
+        ciphers=settings.prometheus_tls_ciphers or settings.tls_ciphers,
     )
     return HttpTls(settings.prometheus_tls_bind, settings.prometheus_tls_port, options)
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Final
 
 from leveret.broker.redeclaring import QUEUE_TYPE, STRICT
-from leveret.server.reading import Reading, UserParts, matches
+from leveret.server.rabbitmq_keys import is_so_anyway, why_ignored
+from leveret.server.reading import Groups, Reading, matches
 from leveret.server.setting_kinds import BOOLEAN, port_number, split_address
 from leveret.server.setting_table import Setting
 from leveret.server.settings import RELAXED_CHECKS, SETTINGS
@@ -28,23 +29,12 @@ DOT: Final = re.compile(r"(?<!\\)\.")
 VARIABLE: Final = re.compile(r"\$\((\w+)\)", re.ASCII)
 ENCRYPTED: Final = "encrypted:"
 NONE: Final = "none"
+UNIX: Final = re.compile(r"(?:unix|local):(.+?)(?::0)?")  # a listener that is a Unix socket
 HTTPS_IN_OLDER_FORM: Final = "management.listener.ssl"
 PORTS: Final = {"bind": "port", "tls_bind": "tls_port"}  # settings of listeners, and of the port that goes with them
 
-# Keys of RabbitMQ that have nothing to act on here, by what they begin with, and why.
-IGNORED: Final = (
-    (("cluster_formation.", "cluster_", "queue_leader_locator", "queue_master_locator"), "there is no cluster"),
-    (("net_ticktime", "inter_node", "distribution.", "mirroring_"), "there is no cluster"),
-    (("mqtt.", "web_mqtt.", "stomp.", "web_stomp.", "stream.", "amqp1_0."), "AMQP 0-9-1 alone is spoken"),
-    (("auth_backends.", "auth_ldap.", "auth_http.", "auth_oauth2.", "auth_cache."), "the broker has its own users"),
-    (("log.exchange", "log.syslog", "log.journald"), "the log goes to the console or a file"),
-    (("log.file.rotation.",), "the system rotates log files: SIGHUP opens them anew"),
-    (("raft.", "quorum_", "classic_queue.", "msg_store_", "queue_index_"), "messages are stored in another way"),
-    (("vm_memory_high_watermark_paging_ratio", "lazy_queue_"), "messages are stored in another way"),
-    (("vm_memory_calculation_strategy", "background_gc_", "erlang.", "vm_args.", "kernel."), "there is no Erlang"),
-    (("num_acceptors.", "socket_writer.", "hipe_compile", "default_worker_pool_size"), "there is no Erlang"),
-    (("metadata_store.", "mnesia_", "feature_flags.", "deprecated_features."), "there is nothing like it"),
-)
+RELATIVE: Final = ".relative"
+ABSOLUTE: Final = ".absolute"
 
 
 @dataclass(frozen=True)
@@ -60,15 +50,19 @@ class Line:
 def read_rabbitmq(texts: Mapping[Path, str], environment: Mapping[str, str]) -> Reading:
     """The settings in the texts of some files, which count as one, with the last file at its end."""
     reading = Reading()
-    users = UserParts()
+    groups = Groups()
     several: dict[str, list[Line]] = {}
     lines = [line for path, text in texts.items() for line in lines_of(path, text, environment, reading)]
+    absolute = {line.key.removesuffix(ABSOLUTE) for line in lines if line.key.endswith(ABSOLUTE)}
     for line in with_one_form_of_https(lines):
         setting, pattern = find(line.parts)
         if setting is None:
             warn(line, reading)
-        elif "$user" in pattern:
-            users.add(line.parts, line.value, line.place)
+        elif line.key.endswith(RELATIVE) and line.key.removesuffix(RELATIVE) in absolute:
+            counts = line.key.removesuffix(RELATIVE) + ABSOLUTE
+            reading.warnings.append(f"{line.place}: '{line.key}' is ignored: there is {counts}, which counts")
+        elif setting.kind.parts:
+            groups.add(setting, pattern, line.parts, line.value, line.place, reading)
         elif setting.kind.several:
             several.setdefault(setting.name, []).append(line)
         else:
@@ -76,7 +70,7 @@ def read_rabbitmq(texts: Mapping[Path, str], environment: Mapping[str, str]) -> 
     for name, lines in several.items():
         last = {line.key: line for line in lines}
         take_several(SETTINGS[name], list(last.values()), reading)
-    users.give_to(reading)
+    groups.give_to(reading)
     return reading
 
 
@@ -131,11 +125,13 @@ def find(parts: tuple[str, ...]) -> tuple[Setting | None, str]:
 
 
 def warn(line: Line, reading: Reading) -> None:
-    """Tell that a key is ignored, and why."""
-    for beginnings, reason in IGNORED:
-        if line.key.startswith(beginnings):
-            reading.warnings.append(f"{line.place}: '{line.key}' is ignored: {reason}")
-            return
+    """Tell that a key is ignored, and why, unless it asks for what is so in any case."""
+    if is_so_anyway(line.key, line.value):
+        return
+    reason = why_ignored(line.key)
+    if reason:
+        reading.warnings.append(f"{line.place}: '{line.key}' is ignored: {reason}")
+        return
     reading.warn_of_unknown(line.key, line.place, (key for setting in SETTINGS.values() for key in setting.rabbitmq))
 
 
@@ -196,6 +192,10 @@ def take_listeners(setting: Setting, lines: list[Line], reading: Reading) -> Non
     """Take the addresses to listen on. The port of the first becomes the port; others keep theirs beside the host."""
     found: list[tuple[str, str]] = []
     for line in lines:
+        unix = UNIX.fullmatch(line.value)
+        if unix is not None and setting.name == "bind":
+            reading.take(SETTINGS["unix_socket"], unix[1], line.place, line.key)
+            continue
         try:
             found.append(host_and_port(line.value))
         except ValueError as error:
@@ -205,6 +205,8 @@ def take_listeners(setting: Setting, lines: list[Line], reading: Reading) -> Non
         hosts = [host if port == common else f"[{host}]:{port}" for host, port in found]
         reading.take(setting, ",".join(hosts), lines[0].place, lines[0].key)
         reading.take(SETTINGS[PORTS[setting.name]], common, lines[0].place, lines[0].key)
+    else:
+        reading.take(setting, "", lines[0].place, lines[0].key)
 
 
 def host_and_port(value: str) -> tuple[str, str]:

@@ -9,11 +9,23 @@ import difflib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
+from leveret.server.rabbitmq_keys import why_ignored_variable
 from leveret.server.setting_table import Setting
 from leveret.server.settings import SETTINGS
 
+NAME: Final = "$group"  # stands for the name of a group in a key of the table
+OF_FILE: Final = "_FILE"  # ends the variable that names a file with the value, which these settings may have
+IN_FILES: Final = (
+    "default_user",
+    "default_pass",
+    "default_vhost",
+    "tls_password",
+    "management_tls_password",
+    "prometheus_tls_password",
+)
 ALIKE: Final = 0.8  # how much of an unknown key a known one must have to be meant, perhaps
 
 
@@ -57,22 +69,32 @@ class Reading:
         self.unknown += later.unknown
 
 
-class UserParts:
-    """The users that a file has with their parts, line by line, to be taken as one value."""
+class Groups:
+    """The values of settings that have a name and parts, such as default users: gathered line by line, taken as one."""
 
     def __init__(self) -> None:
-        self._users: dict[str, dict[str, str]] = {}
-        self._place = ""
+        self._groups: dict[str, dict[str, dict[str, str]]] = {}
+        self._places: dict[str, str] = {}
 
-    def add(self, parts: tuple[str, ...], text: str, place: str) -> None:
-        """Take one part, under default_users.NAME.PART."""
-        self._users.setdefault(parts[1], {})[parts[2]] = text
-        self._place = self._place or place
+    def add(
+        self, setting: Setting, pattern: str, key: tuple[str, ...], text: str, place: str, reading: Reading
+    ) -> None:
+        """Take one part, in whose pattern $group stands for the name. One that is not allowed is an error."""
+        at = pattern.split(".").index(NAME)
+        part = key[at + 1]
+        try:
+            setting.kind.parts[part].parse(text)
+        except ValueError as error:
+            reading.errors.append(f"{place}: {'.'.join(key)}: {error}")
+            return
+        self._groups.setdefault(setting.name, {}).setdefault(key[at], {})[part] = text
+        self._places.setdefault(setting.name, place)
 
     def give_to(self, reading: Reading) -> None:
         """Have the reading take them, if there are any."""
-        if self._users:
-            reading.take(SETTINGS["default_users"], json.dumps(self._users), self._place, "default_users")
+        for name, groups in self._groups.items():
+            setting = SETTINGS[name]
+            reading.take(setting, json.dumps(groups), self._places[name], setting.key)
 
 
 def matches(pattern: str, parts: tuple[str, ...]) -> bool:
@@ -83,13 +105,18 @@ def matches(pattern: str, parts: tuple[str, ...]) -> bool:
     )
 
 
-def keys_of_users() -> list[str]:
-    """The keys of what default users have, which are the same in both kinds of files."""
-    return list(SETTINGS["default_users"].rabbitmq)
+def with_parts(key: tuple[str, ...]) -> tuple[Setting | None, str]:
+    """The setting that has a name and parts, and one of these by that key; both kinds of files have the same keys."""
+    for setting in SETTINGS.values():
+        if setting.kind.parts:
+            for pattern in setting.rabbitmq:
+                if matches(pattern, key):
+                    return setting, pattern
+    return None, ""
 
 
 def from_environment(environment: Mapping[str, str]) -> Reading:
-    """The settings that environment variables give. One that is empty is none.
+    """The settings that environment variables give. One that is empty is none; RabbitMQ's that do nothing are told.
 
     Kubernetes sets LEVERET_PORT and others for a service that is named leveret. They are not meant for the broker.
     """
@@ -100,11 +127,27 @@ def from_environment(environment: Mapping[str, str]) -> Reading:
             text = environment.get(name, "")
             if text and not text.startswith("tcp://"):
                 reading.take(setting, text, f"${name}")
+            elif setting.name in IN_FILES and environment.get(name + OF_FILE):
+                take_from_file(setting, environment[name + OF_FILE], f"${name}{OF_FILE}", reading)
     own = [name for name in known if name.startswith("LEVERET_")]
     for name in environment:
         if name.startswith("LEVERET_") and name not in known and difflib.get_close_matches(name, own, 1, 0.93):
             reading.warn_of_unknown(name, "environment", own)
+        elif name not in known and (reason := why_ignored_variable(name)):
+            reading.warnings.append(f"environment: '{name}' is ignored: {reason}")
     return reading
+
+
+def take_from_file(setting: Setting, path: str, place: str, reading: Reading) -> None:
+    """Take what is in a file, without the ends of lines behind it: passwords come so in containers."""
+    try:
+        text = Path(path).read_text().rstrip("\r\n")
+    except OSError as error:
+        reading.errors.append(f"{place}: {path}: {error.strerror}")
+    except UnicodeDecodeError:
+        reading.errors.append(f"{place}: {path}: this is not a text in UTF-8")
+    else:
+        reading.take(setting, text, place)
 
 
 def from_flags(flags: Mapping[str, str]) -> Reading:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from leveret.server.configuration import Configuration, InvalidConfiguration
+from leveret.server.configuration import DEFAULT, Configuration, InvalidConfiguration
 from leveret.server.log_output import CannotLog, LogOutput
 from leveret.server.settings import SETTINGS, Settings
 
@@ -55,7 +55,8 @@ class Reload:
             log.warning("%s", warning)
         self.settings, waiting = changed(self.settings, configuration.settings)
         for name in waiting:
-            log.warning("%s: %s has changed and waits for a restart", configuration.sources[name], SETTINGS[name].key)
+            source, key = configuration.sources[name], SETTINGS[name].key
+            log.warning("%s%s has changed and waits for a restart", "" if source == DEFAULT else f"{source}: ", key)
         for action in self.also:
             action(self.settings)
         log.info("the configuration is loaded again")

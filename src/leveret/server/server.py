@@ -27,6 +27,7 @@ from leveret.server.alarms import AlarmWatch
 from leveret.server.amqp_listeners import AmqpListeners
 from leveret.server.configuration import Configuration
 from leveret.server.control import CannotControl, ControlServer
+from leveret.server.control_facts import Facts
 from leveret.server.control_node import NodeChanges
 from leveret.server.from_settings import (
     defaults_of,
@@ -39,7 +40,9 @@ from leveret.server.from_settings import (
 from leveret.server.limits import most_clients
 from leveret.server.listener import CannotListen
 from leveret.server.log_output import LogOutput
+from leveret.server.maintenance import Maintenance
 from leveret.server.management import API, METRICS, HttpListeners, open_http
+from leveret.server.recent_log import RecentLog
 from leveret.server.reload import Reload
 from leveret.server.service_manager import ServiceManager, handed_sockets
 from leveret.server.settings import Settings
@@ -48,7 +51,7 @@ from leveret.server.storage import CannotStart, open_storage
 from leveret.server.tick import Tick
 
 if TYPE_CHECKING:
-    from leveret.management.node import Node
+    from leveret.management.node import HttpOptions, Node
 
 log: Final = logging.getLogger("leveret")
 
@@ -109,7 +112,7 @@ async def serve(configuration: Configuration, output: LogOutput, configure_again
         log.info("listening on %s", url)
     watch.start()
     print(" ".join(["ready", *listeners.urls()[:1], *management.urls()[:1], *metrics.urls()[:1]]), flush=True)
-    make_node = partial(managed_node, settings, tick, urls, reload.files, certificate_files, watch)
+    make_node = partial(managed_node, settings, tick, urls, reload.files, certificate_files, watch, output.recent)
     management.serve(make_node)
     metrics.serve(make_node)
     gc.freeze()  # what is there now stays: no need to look at it again and again
@@ -162,18 +165,45 @@ def managed_node(
     files: Callable[[], tuple[list[str], list[str]]],
     certificate_files: CertificateFiles,
     watch: AlarmWatch,
+    recent_log: RecentLog,
 ) -> Node:
     """What the HTTP API and the metrics see of this process."""
     from leveret.management.node import Node  # these come late, as all of the HTTP API does
     from leveret.management.rates import Rates
 
-    rates = Rates(tick.broker, settings.collect_statistics_interval / 1000)
-    metrics = (
+    http = http_options(settings)
+    sampled = http.rates_mode != "none" and not http.without_statistics
+    rates = Rates(tick.broker, settings.collect_statistics_interval / 1000 if sampled else None)
+    return Node(
+        tick.broker,
+        tick.begin,
+        settings.folder,
+        urls,
+        watch.limits,
+        rates,
+        files,
+        certificate_files,
+        recent_log,
         settings.prometheus_path,
         settings.prometheus_return_per_object_metrics,
         settings.prometheus_authentication,
+        http,
     )
-    return Node(tick.broker, tick.begin, settings.folder, urls, watch.limits, rates, files, certificate_files, *metrics)
+
+
+def http_options(settings: Settings) -> HttpOptions:
+    """How the HTTP API is to be. RabbitMQ's detailed rates are not here."""
+    from leveret.management.node import HttpOptions
+
+    prefix = settings.management_path_prefix.strip("/")
+    rates_mode = "none" if settings.management_rates_mode == "none" else "basic"
+    return HttpOptions(
+        f"/{prefix}" if prefix else "",
+        rates_mode,
+        settings.management_disable_stats,
+        settings.management_enable_queue_totals,
+        settings.management_max_body_size,
+    )
 
 
 async def open_control(
@@ -190,6 +220,7 @@ async def open_control(
     if folder is None:
         return None
     node = NodeChanges(watch, reload, tick.broker.node, certificate_files)
+    maintenance, facts = Maintenance(tick.broker, listeners), Facts(tick.broker, certificate_files)
     node_operations = {
         "set_vm_memory_high_watermark": node.set_memory_limit,
         "set_disk_free_limit": node.set_disk_free_limit,
@@ -197,6 +228,16 @@ async def open_control(
         "rotate_logs": node.rotate_logs,
         "environment": node.environment,
         "check_certificate_expiration": node.expiring_certificates,
+        "suspend_listeners": maintenance.suspend_listeners,
+        "resume_listeners": maintenance.resume_listeners,
+        "drain": maintenance.drain,
+        "revive": maintenance.revive,
+        "certificates": facts.certificates,
+        "tls": facts.tls,
+        "os_env": facts.environment,
+        "command_line_arguments": facts.command_line,
+        "list_policies_that_match": facts.policies_that_match,
+        "force_gc": facts.collect_garbage,
     }
     control = ControlServer(tick.broker, stopping.set, folder, urls, tick.begin, reload.files, node_operations)
     try:

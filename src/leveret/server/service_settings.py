@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from leveret.server import setting_kinds as kinds
 from leveret.server.setting_table import setting
-
-PARTS: Final = "that part of the HTTP API"
 
 
 @dataclass(frozen=True)
@@ -91,29 +88,64 @@ class ServiceSettings:
         key="management.tls.fail_if_no_peer_cert",
         rabbitmq="management.ssl.fail_if_no_peer_cert",
     )
+    management_tls_depth: int | None = setting(
+        kinds.COUNT,
+        None,
+        "how many authorities may stand between a client's certificate and the root there",
+        key="management.tls.depth",
+        rabbitmq="management.ssl.depth",
+        unset="as for AMQP",
+    )
+    management_tls_versions: tuple[str, ...] = setting(
+        kinds.TLS_VERSIONS,
+        (),
+        "versions that are spoken there",
+        key="management.tls.versions",
+        rabbitmq="management.ssl.versions.$name",
+        unset="as for AMQP",
+    )
+    management_tls_ciphers: tuple[str, ...] = setting(
+        kinds.TEXTS,
+        (),
+        "ciphers of TLS 1.2 there",
+        key="management.tls.ciphers",
+        rabbitmq="management.ssl.ciphers.$name",
+        unset="as for AMQP",
+    )
     management_path_prefix: str = setting(
         kinds.TEXT,
         "/",
         "what all its paths begin with",
         key="management.path_prefix",
         rabbitmq="management.path_prefix",
-        planned=PARTS,
     )
     management_rates_mode: str = setting(
         kinds.one_of("basic", "detailed", "none"),
         "basic",
-        "how many rates it keeps",
+        "whether it has rates; detailed has those of basic",
         key="management.rates_mode",
         rabbitmq="management.rates_mode",
-        planned=PARTS,
     )
     management_disable_stats: bool = setting(
         kinds.BOOLEAN,
         False,
-        "keep no rates at all",
+        "have no rates, and lists without statistics",
         key="management.disable_stats",
-        rabbitmq="management.disable_stats",
-        planned=PARTS,
+        rabbitmq="management.disable_stats management_agent.disable_metrics_collector",
+    )
+    management_enable_queue_totals: bool = setting(
+        kinds.BOOLEAN,
+        False,
+        "have the lengths of queues in lists without statistics",
+        key="management.enable_queue_totals",
+        rabbitmq="management.enable_queue_totals",
+    )
+    management_max_body_size: int = setting(
+        kinds.SIZE,
+        20_000_000,
+        "how large the body of a request may be",
+        key="management.http.max_body_size",
+        rabbitmq="management.http.max_body_size",
     )
     collect_statistics_interval: int = setting(
         kinds.MILLISECONDS,
@@ -196,6 +228,30 @@ class ServiceSettings:
         "refuse clients without a certificate there",
         key="prometheus.tls.fail_if_no_peer_cert",
         rabbitmq="prometheus.ssl.fail_if_no_peer_cert",
+    )
+    prometheus_tls_depth: int | None = setting(
+        kinds.COUNT,
+        None,
+        "how many authorities may stand between a client's certificate and the root there",
+        key="prometheus.tls.depth",
+        rabbitmq="prometheus.ssl.depth",
+        unset="as for AMQP",
+    )
+    prometheus_tls_versions: tuple[str, ...] = setting(
+        kinds.TLS_VERSIONS,
+        (),
+        "versions that are spoken there",
+        key="prometheus.tls.versions",
+        rabbitmq="prometheus.ssl.versions.$name",
+        unset="as for AMQP",
+    )
+    prometheus_tls_ciphers: tuple[str, ...] = setting(
+        kinds.TEXTS,
+        (),
+        "ciphers of TLS 1.2 there",
+        key="prometheus.tls.ciphers",
+        rabbitmq="prometheus.ssl.ciphers.$name",
+        unset="as for AMQP",
     )
     prometheus_path: str = setting(
         kinds.TEXT,

@@ -7,12 +7,11 @@ wrong; whoever catches it says where.
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from leveret.broker.pattern import InvalidPattern, Pattern
 from leveret.server.limits import parse_memory_limit, parse_size
@@ -68,30 +67,15 @@ def shown_size(value: object) -> str:
 class Kind(Generic[T]):
     """A kind of value: its name for people, its parser, and how it is shown, which the parser understands.
 
-    `several` are given by repeating, or between commas.
+    `several` are given by repeating, or between commas. What has `parts` has a name too, and each part is a line of a
+    file; anywhere else it is JSON.
     """
 
     metavar: str
     parse: Callable[[str], T]
     several: bool = False
     show: Callable[[object], str] = shown
-
-
-@dataclass(frozen=True)
-class UserSetting:
-    """A user that new virtual hosts begin with, if their name matches the pattern. No password is one that none has."""
-
-    name: str
-    password: str = field(default="", repr=False)
-    tags: tuple[str, ...] = ()
-    vhost_pattern: str = ".*"
-    configure: str = ".*"
-    write: str = ".*"
-    read: str = ".*"
-
-    def __str__(self) -> str:
-        """What may be shown of it."""
-        return f"{self.name} [{' '.join(self.tags)}] in {self.vhost_pattern}"
+    parts: Mapping[str, Kind[Any]] = field(default_factory=dict)
 
 
 def text(value: str) -> str:
@@ -116,22 +100,6 @@ def node_name(value: str) -> str:
     if not re.fullmatch(r"[\w.-]+(@[\w.-]+)?", value, re.ASCII):
         raise ValueError(f"{value!r} is not a name such as leveret or leveret@host")
     return value
-
-
-def users(value: str) -> tuple[UserSetting, ...]:
-    """Users, as an object in JSON that has one by each name. ValueError never has a password in it."""
-    try:
-        told = json.loads(value)
-        return tuple(default_user(name, parts) for name, parts in told.items())
-    except (AttributeError, TypeError, json.JSONDecodeError):
-        raise ValueError("this is not an object with users by name and their parts as texts") from None
-
-
-def default_user(name: str, parts: dict[str, str]) -> UserSetting:
-    """A user from its parts. TypeError for parts that there aren't."""
-    patterns = {key: pattern(parts[key]) for key in ("vhost_pattern", "configure", "write", "read") if key in parts}
-    others = {key: each for key, each in parts.items() if key not in (*patterns, "tags")}
-    return UserSetting(name, tags=TEXTS.parse(parts.get("tags", "")), **others, **patterns)
 
 
 def path(value: str) -> Path:
@@ -308,7 +276,6 @@ SYNC: Final = Kind("always|interval=MS|never", sync_mode)
 PATIENCE: Final = Kind("MS", patience)
 NODE: Final = Kind("NAME", node_name)
 PATTERN: Final = Kind("REGEX", pattern)
-USERS: Final = Kind("JSON", users)
 SECONDS: Final = Kind("SECONDS", number(0, 65535, "seconds"))
 MILLISECONDS: Final = Kind("MS", number(1, LARGEST, "milliseconds"))
 CONSUMER_TIMEOUT: Final = Kind("MS", consumer_timeout)

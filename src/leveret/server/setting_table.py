@@ -67,7 +67,8 @@ def setting(
 
     `key` is where it stands in leveret.toml, if that is not just its name. In a key of rabbitmq.conf a part may stand
     for any name: in `a.$name` it tells several values apart, in `a.$item` it is the value, which is there if the line
-    says true, in `a.$listener` it tells addresses with ports apart, and `a.$user.b` has a part of a user.
+    says true, in `a.$listener` it tells addresses with ports apart, and in
+    `a.$group.b` it is the name of what has b as one of its parts.
     """
     told = {
         "kind": kind,

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from leveret.server.reading import Reading, UserParts, keys_of_users, matches
+from leveret.server.reading import Groups, Reading, with_parts
 from leveret.server.setting_kinds import shown
 from leveret.server.setting_table import Setting
 from leveret.server.settings import SETTINGS
@@ -34,26 +34,26 @@ def read_toml(path: Path, text: str) -> Reading:
         reading.errors.append(f"{path}:{line}: {AT_LINE.sub('', str(error))}")
         return reading
     lines = lines_of_keys(text)
-    by_key = {setting.key: setting for setting in SETTINGS.values() if setting.name != "default_users"}
-    users = UserParts()
+    by_key = {setting.key: setting for setting in SETTINGS.values() if not setting.kind.parts}
+    groups = Groups()
     for parts, value in flatten(content, ()):
         key = ".".join(parts)
         place = f"{path}:{lines[parts]}" if parts in lines else str(path)
-        is_of_user = any(matches(pattern, parts) for pattern in keys_of_users())
-        setting = SETTINGS["default_users"] if is_of_user else by_key.get(key)
+        group, pattern = with_parts(parts)
+        setting = group or by_key.get(key)
         if setting is None:
             reading.warn_of_unknown(key, place, by_key)
             continue
         try:
-            given = text_of(value, setting, is_of_user)
+            given = text_of(value, setting)
         except ValueError as error:
             reading.errors.append(f"{place}: {key}: {error}")
             continue
-        if is_of_user:
-            users.add(parts, given, place)
+        if group is not None:
+            groups.add(group, pattern, parts, given, place, reading)
         else:
             reading.take(setting, given, place, key)
-    users.give_to(reading)
+    groups.give_to(reading)
     return reading
 
 
@@ -66,10 +66,10 @@ def flatten(table: dict[str, object], above: tuple[str, ...]) -> Iterator[tuple[
             yield (*above, name), value
 
 
-def text_of(value: object, setting: Setting, is_of_user: bool) -> str:
+def text_of(value: object, setting: Setting) -> str:
     """A value in the form that it has everywhere else."""
     if isinstance(value, list):
-        if not (setting.kind.several or is_of_user):
+        if not (setting.kind.several or setting.kind.parts):
             raise ValueError("one value is needed, not several")
         texts = [shown(each) for each in value]
         if any("," in each for each in texts):

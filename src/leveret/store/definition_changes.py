@@ -28,7 +28,8 @@ _DELETE_EXCHANGE: Final = (
     "DELETE FROM bindings WHERE vhost = ? AND destination_kind = 'exchange' AND destination = ?",
     "DELETE FROM exchanges WHERE vhost = ? AND name = ?",
 )
-_ADD_QUEUE: Final = "INSERT INTO queues VALUES (?, ?, ?, ?, ?)"
+_ADD_QUEUE: Final = "INSERT INTO queues VALUES (?, ?, ?, ?, ?, ?, 0)"
+_PAUSE_QUEUE: Final = "UPDATE queues SET paused = ? WHERE id = ?"
 _DELETE_BINDINGS_TO_QUEUE: Final = (
     "DELETE FROM bindings WHERE vhost = (SELECT vhost FROM queues WHERE id = ?) AND destination_kind = 'queue'"
     " AND destination = (SELECT name FROM queues WHERE id = ?)"
@@ -113,10 +114,14 @@ class Changes:
         for statement in _DELETE_EXCHANGE:
             self.statements.append((statement, key))
 
-    def add_queue(self, id: int, vhost: str, name: str, auto_delete: bool, arguments: Table) -> None:
-        """A durable queue is declared. Its id counts up from LoadedDefinitions.next_queue_id."""
-        row = (id, _octets(vhost), _octets(name), auto_delete, encode_table(arguments))
+    def add_queue(self, id: int, vhost: str, name: str, auto_delete: bool, arguments: Table, user: str = "") -> None:
+        """A durable queue is declared by a user. Its id counts up from LoadedDefinitions.next_queue_id."""
+        row = (id, _octets(vhost), _octets(name), auto_delete, encode_table(arguments), _octets(user))
         self.statements.append((_ADD_QUEUE, row))
+
+    def pause_queue(self, id: int, paused: bool) -> None:
+        """A queue is paused, or resumed."""
+        self.statements.append((_PAUSE_QUEUE, (paused, id)))
 
     def delete_queue(self, id: int) -> None:
         """A queue is deleted with the bindings to it."""

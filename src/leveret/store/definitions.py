@@ -37,7 +37,7 @@ from leveret.store.loaded_definitions import (
     VirtualHostDefinition,
 )
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 FORMAT_WITH_USERS: Final = 3
 CHECKPOINT_PAGES: Final = 4000  # 16 MB of log: a checkpoint, which some commit has to wait for, is rare
 
@@ -77,7 +77,11 @@ THIRD_FORMAT: Final = (
     " PRIMARY KEY (vhost, component, name)) WITHOUT ROWID",
     "CREATE TABLE global_parameters (name BLOB PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
 )
-SCHEMAS: Final = (FIRST_FORMAT, SECOND_FORMAT, THIRD_FORMAT)
+FOURTH_FORMAT: Final = (
+    "ALTER TABLE queues ADD COLUMN user BLOB NOT NULL DEFAULT x''",
+    "ALTER TABLE queues ADD COLUMN paused INTEGER NOT NULL DEFAULT 0",
+)
+SCHEMAS: Final = (FIRST_FORMAT, SECOND_FORMAT, THIRD_FORMAT, FOURTH_FORMAT)
 
 _LAST_QUEUE_ID: Final = "SELECT seq FROM sqlite_sequence WHERE name = 'queues'"
 
@@ -204,8 +208,15 @@ class Definitions:
         ]
 
     def _queues(self) -> list[QueueDefinition]:
-        rows = self._database.execute("SELECT id, vhost, name, auto_delete, arguments FROM queues ORDER BY id")
-        return [QueueDefinition(row[0], _text(row[1]), _text(row[2]), row[3] != 0, _table(row[4])) for row in rows]
+        rows = self._database.execute(
+            "SELECT id, vhost, name, auto_delete, arguments, user, paused FROM queues ORDER BY id"
+        )
+        return [
+            QueueDefinition(
+                row[0], _text(row[1]), _text(row[2]), row[3] != 0, _table(row[4]), _text(row[5]), row[6] != 0
+            )
+            for row in rows
+        ]
 
     def _bindings(self) -> list[BindingDefinition]:
         rows = self._database.execute(

@@ -35,14 +35,18 @@ class ExchangeDefinition:
 
 
 class QueueDefinition:
-    """A durable queue. Its id is above 0."""
+    """A durable queue. Its id is above 0. `user` declared it, and is empty if an earlier version made it."""
 
-    def __init__(self, id: int, vhost: str, name: str, auto_delete: bool, arguments: Table) -> None:
+    def __init__(
+        self, id: int, vhost: str, name: str, auto_delete: bool, arguments: Table, user: str, paused: bool
+    ) -> None:
         self.id: Final = id
         self.vhost: Final = vhost
         self.name: Final = name
         self.auto_delete: Final = auto_delete
         self.arguments: Final = arguments
+        self.user: Final = user
+        self.paused: Final = paused
 
 
 class BindingDefinition:

@@ -322,7 +322,10 @@ class LocalStore(Store):
         self._changes.clear_topic_permission(user, vhost, exchange)
 
     def queue_added(self, vhost: str, queue: Queue) -> None:
-        self._changes.add_queue(int(queue.id), vhost, queue.name, queue.auto_delete, queue.arguments)
+        self._changes.add_queue(int(queue.id), vhost, queue.name, queue.auto_delete, queue.arguments, queue.user)
+
+    def queue_paused(self, queue: Queue) -> None:
+        self._changes.pause_queue(int(queue.id), queue.paused)
 
     def queue_deleted(self, vhost: str, queue: Queue) -> None:
         self._changes.delete_queue(int(queue.id))
@@ -350,7 +353,7 @@ class LocalStore(Store):
 
     def policy_set(self, vhost: str, policy: Policy, operator: bool) -> None:
         self._changes.set_policy(
-            vhost, operator, policy.name, policy.pattern.text, policy.apply_to, policy.definition, policy.priority
+            vhost, operator, policy.name, policy.pattern.text, policy.apply_to, policy.told, policy.priority
         )
 
     def policy_cleared(self, vhost: str, name: str, operator: bool) -> None:

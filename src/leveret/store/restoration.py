@@ -16,6 +16,7 @@ from leveret.broker.defaults import Defaults
 from leveret.broker.delay_queue import NAME_PREFIX, DelayQueue
 from leveret.broker.exchange.types import is_known, make_exchange
 from leveret.broker.parameters import CLUSTER_ID, ID_SIZE, new_cluster_id
+from leveret.broker.pausing import keep_paused
 from leveret.broker.policy import InvalidPolicy, make_policy
 from leveret.broker.queue import Queue
 from leveret.broker.vhost import VirtualHost
@@ -32,6 +33,19 @@ def first_definitions(defaults: Defaults, random_octets: Callable[[int], bytes])
     if not defaults.made:
         return changes
     changes.set_vhost(defaults.vhost, DEFAULT_DESCRIPTION)
+    limits = defaults.limits_of(defaults.vhost)
+    if limits:
+        changes.set_vhost_limits(defaults.vhost, limits)
+    for policy in defaults.operator_policies_of(defaults.vhost):
+        changes.set_policy(
+            defaults.vhost,
+            True,
+            policy.name,
+            policy.pattern.text,
+            policy.apply_to,
+            policy.told,
+            policy.priority,
+        )
     users, permissions = defaults.first_users(random_octets)
     for user in users:
         changes.set_user(user)
@@ -61,6 +75,9 @@ def restore_definitions(broker: Broker, loaded: LoadedDefinitions) -> dict[int, 
             restore_delay_queue(vhost, definition, queues)
             continue
         queue = Queue(vhost, definition.name, True, definition.auto_delete, None, definition.arguments, definition.id)
+        queue.user = definition.user
+        if definition.paused:
+            keep_paused(queue)
         vhost.queues[queue.name] = queue
         queues[definition.id] = queue
     for binding in loaded.bindings:

@@ -67,18 +67,25 @@ async def authenticate(
     PasswordCheck(node.broker, name, password, host, True, done, HTTP).begin()
     user = await checked
     if user is None:
-        log.warning("HTTP access denied: user '%s' - invalid credentials", name)
+        log_denial(name, "invalid credentials", host)
         raise not_authenticated("Not_Authorized")
     if name in node.broker.users.loopback_only and not is_loopback(host):
-        raise denied(name, "User can only log in via localhost")
+        raise denied(name, "User can only log in via localhost", host)
     if not any(tag in user.tags for tag in tags):
-        raise denied(name, otherwise)
+        raise denied(name, otherwise, host)
     return user
 
 
-def denied(name: str, reason: str) -> Exception:
+def log_denial(name: str, reason: str, host: str) -> None:
+    """RabbitMQ's line for what is refused, and for a login the address that it came from as well."""
+    fields = {"user": name, "peer": host} if host else {"user": name}
+    place = f", from {host}" if host else ""
+    log.warning("HTTP access denied: user '%s' - %s%s", name, reason, place, extra={"fields": fields})
+
+
+def denied(name: str, reason: str, host: str = "") -> Exception:
     """The error for a user who may not do this."""
-    log.warning("HTTP access denied: user '%s' - %s", name, reason)
+    log_denial(name, reason, host)
     return not_authorised(reason)
 
 

@@ -6,8 +6,9 @@ What a list says is made in slices, so it is sent as it was made: a large answer
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, MutableMapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from leveret.management.http.errors import Refused
@@ -32,6 +33,14 @@ class Answer:
         self.headers: Final = {} if headers is None else headers
 
 
+class Streamed:
+    """An answer whose pieces come as they are made, until there are no more."""
+
+    def __init__(self, pieces: AsyncGenerator[bytes], headers: Mapping[str, str]) -> None:
+        self.pieces: Final = pieces
+        self.headers: Final = headers
+
+
 def of_json(value: object, status: int = 200) -> Answer:
     """An answer that says this."""
     return of_pieces([encoded(value).encode()], status)
@@ -50,20 +59,36 @@ def of_refusal(refused: Refused) -> Answer:
     return Answer(refused.status, [body], {"content-type": JSON, **refused.headers})
 
 
-async def send_answer(answer: Answer, send: Send, with_body: bool) -> None:
+async def send_answer(answer: Answer | Streamed, send: Send, with_body: bool) -> None:
     """Send an answer, of which HEAD wants the headers alone; between two pieces the broker works."""
+    if isinstance(answer, Streamed):
+        await send_stream(answer, send, with_body)
+        return
     headers = {"content-security-policy": SECURITY_POLICY, "vary": VARY, **answer.headers}
     if answer.status != WITHOUT_LENGTH:
         headers["content-length"] = str(sum(map(len, answer.pieces)))
-    await send(
-        {
-            "type": "http.response.start",
-            "status": answer.status,
-            "headers": [(name.encode(), value.encode("latin-1", "replace")) for name, value in headers.items()],
-        }
-    )
+    await send(start(answer.status, headers))
+    pieces = answer.pieces if with_body else ()
+    for piece in pieces[:-1]:
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await asyncio.sleep(0)
+    await send({"type": "http.response.body", "body": pieces[-1] if pieces else b""})
+
+
+async def send_stream(answer: Streamed, send: Send, with_body: bool) -> None:
+    """Send an answer as it is made. Who takes it slowly is waited for, and has no more than one piece made for them."""
+    await send(start(200, {"content-security-policy": SECURITY_POLICY, "vary": VARY, **answer.headers}))
     if with_body:
-        for piece in answer.pieces:
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
-            await asyncio.sleep(0)
+        async with contextlib.aclosing(answer.pieces) as pieces:
+            async for piece in pieces:
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
     await send({"type": "http.response.body", "body": b""})
+
+
+def start(status: int, headers: Mapping[str, str]) -> MutableMapping[str, Any]:
+    """ASGI's first message of an answer."""
+    return {
+        "type": "http.response.start",
+        "status": status,
+        "headers": [(name.encode(), value.encode("latin-1", "replace")) for name, value in headers.items()],
+    }

@@ -1,18 +1,23 @@
-"""The application: all resources of the API under `/api`, and the errors for what is none."""
+"""The application: all resources of the API under `/api`, what else there is, and the errors for what is none.
+
+All of it stands behind the prefix that the settings name.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import MutableMapping
+from pathlib import Path
 from typing import Any, Final
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from leveret.management import downloads
 from leveret.management.http import (
     bindings,
     channels,
@@ -21,6 +26,7 @@ from leveret.management.http import (
     definitions,
     exchanges,
     health,
+    logs,
     messages,
     node_settings,
     nodes,
@@ -29,6 +35,7 @@ from leveret.management.http import (
     permissions,
     policies,
     queues,
+    unacked,
     users,
     vhosts,
 )
@@ -42,6 +49,7 @@ from leveret.management.node import Node
 RESOURCES: Final[tuple[Resource, ...]] = (
     *overview.RESOURCES,
     *queues.RESOURCES,
+    *unacked.RESOURCES,
     *exchanges.RESOURCES,
     *messages.RESOURCES,
     *bindings.RESOURCES,
@@ -56,30 +64,21 @@ RESOURCES: Final[tuple[Resource, ...]] = (
     *policies.RESOURCES,
     *parameters.RESOURCES,
     *health.RESOURCES,
+    *logs.RESOURCES,
     *node_settings.RESOURCES,
 )
 PREFIX: Final = "/api"
 NOT_ENCODED: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
-
-
-class EncodedPaths:
-    """Leaves paths encoded for the router, since the names in them may have slashes; drops a slash at the end.
-
-    What is no encoding is refused, as RabbitMQ does: there is no telling which name it stands for.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app: Final = app
-
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        """Pass a request on."""
-        if scope["type"] == "http":
-            if NOT_ENCODED.search(scope["raw_path"]):
-                await send_answer(of_refusal(malformed()), send, scope["method"] != "HEAD")
-                return
-            path = scope["raw_path"].decode("latin-1")
-            scope["path"] = path[:-1] if path.endswith("/") and len(path) > 1 else path
-        await self._app(scope, receive, send)  # type: ignore[arg-type]
+PROGRAM: Final = Path(downloads.__file__).with_name("rabbitmqadmin.py")
+COMMAND_LINE_PAGE: Final = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>rabbitmqadmin</title></head><body>
+<h1>rabbitmqadmin</h1>
+<p><a href="/cli/rabbitmqadmin" download>Download</a> it, make it executable, and put it into your PATH. It needs
+Python 3.6 or later.</p>
+<pre>rabbitmqadmin --help
+rabbitmqadmin -u USER -p PASSWORD list queues name messages</pre>
+</body></html>
+"""
 
 
 class Nowhere:
@@ -90,16 +89,64 @@ class Nowhere:
         await send_answer(of_refusal(object_not_found()), send, scope["method"] != "HEAD")
 
 
+NOWHERE: Final = Nowhere()
+
+
+class EncodedPaths:
+    """Leaves paths encoded for the router, since the names in them may have slashes; drops a slash at the end.
+
+    What is no encoding is refused, as RabbitMQ does: there is no telling which name it stands for. Paths that don't
+    begin with the prefix name nothing.
+    """
+
+    def __init__(self, app: ASGIApp, prefix: str) -> None:
+        self._app: Final = app
+        self._prefix: Final = prefix
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+        if scope["type"] == "http":
+            if NOT_ENCODED.search(scope["raw_path"]):
+                await send_answer(of_refusal(malformed()), send, scope["method"] != "HEAD")
+                return
+            path = scope["raw_path"].decode("latin-1")
+            if self._prefix:
+                if path != self._prefix and not path.startswith(f"{self._prefix}/"):
+                    await NOWHERE(scope, receive, send)
+                    return
+                path = path.removeprefix(self._prefix) or "/"
+            scope["path"] = path[:-1] if path.endswith("/") and len(path) > 1 else path
+        await self._app(scope, receive, send)  # type: ignore[arg-type]
+
+
 async def home(_request: Request) -> Response:
     """Where people with a browser land."""
     return Response("Leveret's HTTP API is at /api\n", media_type="text/plain")
 
 
+async def command_line(_request: Request) -> Response:
+    """Where RabbitMQ's users find its program for the command line."""
+    return HTMLResponse(COMMAND_LINE_PAGE)
+
+
+async def program(_request: Request) -> Response:
+    """The program itself."""
+    return Response(PROGRAM.read_bytes(), media_type="application/octet-stream")
+
+
 def application(node: Node) -> Starlette:
     """The ASGI application that serves a node's API."""
     routes = [Route(PREFIX + resource.path, resource) for resource in RESOURCES]
-    app = Starlette(routes=[Route("/", home), Route(PREFIX, home), *routes], middleware=[Middleware(EncodedPaths)])
+    pages = [
+        Route("/", home),
+        Route(PREFIX, home),
+        Route("/cli", command_line),
+        Route("/cli/index.html", command_line),
+        Route("/cli/rabbitmqadmin", program),
+    ]
+    paths = Middleware(EncodedPaths, node.http.path_prefix)
+    app = Starlette(routes=[*pages, *routes], middleware=[paths])
     app.router.redirect_slashes = False
-    app.router.default = Nowhere()
+    app.router.default = NOWHERE
     app.state.node = node
     return app

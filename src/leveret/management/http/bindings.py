@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 from urllib.parse import quote_plus, unquote_plus
@@ -32,6 +33,7 @@ from leveret.management.listings import bindings
 
 KINDS: Final = {"q": "queue", "e": "exchange"}
 HASH_SIZE: Final = 9  # octets
+PLAIN: Final = re.compile("[A-Za-z0-9_.-]*")  # keys that need no encoding, which takes ten times as long as to see this
 SORTED_BY: Final = ("vhost", "source", "destination", "routing_key", "properties_key")
 
 
@@ -51,7 +53,9 @@ def arguments_hash(arguments: Table) -> str:
 
 def properties_key(routing_key: str, arguments: Table) -> str:
     """The name of a binding between two things."""
-    key = quote_plus(routing_key, errors="surrogateescape").replace("~", "%7E")
+    key = routing_key
+    if not PLAIN.fullmatch(key):
+        key = quote_plus(key, errors="surrogateescape").replace("~", "%7E")
     return f"{key}~{arguments_hash(arguments)}" if arguments else key or "~"
 
 

@@ -10,14 +10,21 @@ from urllib.parse import parse_qsl, unquote
 
 from leveret.broker.users import User
 from leveret.broker.vhost import VirtualHost
+from leveret.management.history import Ranges
 from leveret.management.http.access import is_administrator
-from leveret.management.http.errors import bad_request, key_missing, not_authenticated, not_found, object_not_found
+from leveret.management.http.errors import (
+    Refused,
+    bad_request,
+    key_missing,
+    not_authenticated,
+    not_found,
+    object_not_found,
+)
 from leveret.management.json_values import NotJson, decoded
 from leveret.management.node import Node
 
 Receive: TypeAlias = Callable[[], Awaitable[Mapping[str, Any]]]
 
-BODY_LIMIT: Final = 20_000_000  # octets; RabbitMQ's management.http.max_body_size
 NO_OBJECTS: Final = (b"", b"null", b"undefined")  # what RabbitMQ takes for an object without keys
 DEFAULT_EXCHANGE: Final = "amq.default"  # what paths call it
 OF_EXCHANGES: Final = ("exchange", "source", "destination")
@@ -104,6 +111,21 @@ class Call:
         """Whether a parameter is `true`."""
         return self.query.get(name) == "true"
 
+    @cached_property
+    def ranges(self) -> Ranges:
+        """The samples of rates that are asked for."""
+        return self.node.rates.asked(self.query)
+
+    @property
+    def without_statistics(self) -> bool:
+        """Whether the answer is to have no statistics: the settings say so, or the query."""
+        return self.node.http.without_statistics or self.is_set("disable_stats")
+
+    @property
+    def with_queue_totals(self) -> bool:
+        """Whether an answer without statistics is to have the lengths of queues all the same."""
+        return self.node.http.queue_totals or self.is_set("enable_queue_totals")
+
     # the body
 
     async def body(self) -> bytes:
@@ -121,6 +143,19 @@ class Call:
             raise not_found("vhost_not_found")
         return body
 
+    def is_still_allowed(self) -> bool:
+        """Whether the user is there, and may do this, after some time."""
+        try:
+            self.check_access()
+        except Refused:
+            return False
+        return self.broker.users.find(self.user.name) is self.user
+
+    async def disconnected(self) -> None:
+        """Wait until the client is gone."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
     async def _received(self) -> bytes:
         pieces: list[bytes] = []
         size = 0
@@ -131,7 +166,7 @@ class Call:
                 raise bad_request("the body is not complete")
             pieces.append(message.get("body", b""))
             size += len(pieces[-1])
-            if size > BODY_LIMIT:
+            if size > self.node.http.body_limit:
                 raise bad_request("Exceeded HTTP request body size limit")
             more = message.get("more_body", False)
         return b"".join(pieces)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from leveret.broker.consumer import Consumer
+from leveret.broker.queue_settings import NONE
 from leveret.management.http.access import is_monitor
 from leveret.management.http.call import Call
 from leveret.management.http.details import channel_details
@@ -19,6 +20,7 @@ COLUMNS: Final[ListColumns[Consumer]] = {
     "arguments": lambda consumer, broker: plain_table(consumer.arguments),
     **{name: LISTED[name] for name in ("ack_required", "active", "activity_status")},
     "channel_details": lambda consumer, broker: channel_details(consumer.channel, broker),
+    "consumer_timeout": lambda consumer, broker: 0 if consumer.timeout == NONE else int(consumer.timeout),
     "consumer_tag": lambda consumer, broker: consumer.tag,
     "exclusive": lambda consumer, broker: consumer.exclusive,
     "prefetch_count": lambda consumer, broker: int(consumer.prefetch),

@@ -104,6 +104,13 @@ async def certificate_expiration(call: Call) -> object:
     return failed("Certificates expiring", expired=found) if found else passed()
 
 
+async def in_service(call: Call) -> object:
+    """Whether the node is not in maintenance."""
+    if call.broker.under_maintenance:
+        return failed("this rabbit node is not currently available to serve")
+    return passed()
+
+
 async def below_connection_limit(call: Call) -> object:
     """Whether the node may have another connection."""
     return connection_limit(call.node) or passed()
@@ -119,6 +126,8 @@ def connection_limit(node: Node) -> Answer | None:
 
 async def ready_to_serve(call: Call) -> object:
     """Whether clients may come."""
+    if call.broker.under_maintenance:
+        return failed("the rabbit node is not currently available to serve")
     if not any(str(listener["protocol"]).startswith("amqp") for listener in listeners(call.node)):
         return failed("no active listeners for AMQP/AMQPS")
     return connection_limit(call.node) or passed()
@@ -159,7 +168,7 @@ RESOURCES: Final = (
     check("certificate-expiration/{within}/{unit}", certificate_expiration),
     check("node-is-mirror-sync-critical", single_node),
     check("node-is-quorum-critical", single_node),
-    check("is-in-service", healthy, public=True),
+    check("is-in-service", in_service, public=True),
     check("ready-to-serve-clients", ready_to_serve, public=True),
     check("below-node-connection-limit", below_connection_limit, public=True),
     check("reached-target-cluster-size", healthy, public=True),

@@ -41,7 +41,7 @@ def contexts(node: Node) -> list[dict[str, object]]:
             "ssl_opts": [],
             "node": node.broker.node,
             "description": CONTEXTS[str(listener["protocol"])],
-            "path": "/",
+            "path": "/" if str(listener["protocol"]).endswith("/prometheus") else node.http.path_prefix or "/",
             "ip": listener["ip_address"],
             "port": str(listener["port"]),
         }

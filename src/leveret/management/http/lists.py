@@ -83,11 +83,17 @@ class List(Generic[Item]):
     """One kind of list: its columns, and by which of them it is sorted unasked."""
 
     def __init__(
-        self, columns: ListColumns[Item], sorted_by: Sequence[str] = BY_VHOST_AND_NAME, paged: bool = True
+        self,
+        columns: ListColumns[Item],
+        sorted_by: Sequence[str] = BY_VHOST_AND_NAME,
+        paged: bool = True,
+        searched: str = "name",
     ) -> None:
+        """`searched` is the column that a page's `name` is looked for in."""
         self.columns: Final = columns
         self.sorted_by: Final = sorted_by
         self.paged: Final = paged
+        self.searched: Final = searched
 
     async def answer(self, call: Call, items: Iterable[Item]) -> Answer:
         """The answer to a call for a list of these items. Refused for a page that is not there."""
@@ -97,7 +103,7 @@ class List(Generic[Item]):
             return of_pieces([piece async for piece in self._pieces(call, await self._ordered(call, found), "[", "]")])
         total = sum(map(len, found))
         if page.filters:
-            name, broker = self.columns["name"], call.broker
+            name, broker = self.columns[self.searched], call.broker
             if page.has_pattern:  # each name may take a while
                 found = [*in_chunks(chain.from_iterable(found), 1)]
             matching = [item async for chunk in in_slices(found) for item in chunk if page.shows(name(item, broker))]
@@ -115,38 +121,44 @@ class List(Generic[Item]):
 
     def row(self, item: Item, broker: Broker) -> dict[str, Any]:
         """All that is said of one item."""
-        return present({name: column(item, broker) for name, column in self.columns.items()})
+        return row_of(item, broker, self.columns.items())
 
     async def _ordered(self, call: Call, chunks: Sequence[list[Item]]) -> Iterator[Item]:
         """The items in the order that is asked for. Chunks are sorted, and merged as far as somebody takes items."""
         asked = call.query.get("sort")
         if asked == "":
             return chain.from_iterable(chunks)
-        columns = [await self._values(call.broker, chunks, path) for path in self._sorting(asked)]
-        positions = range(sum(map(len, chunks)))
+        columns = [column for column in await self._sort_values(call.broker, chunks, asked) if not is_uniform(column)]
         backwards = call.is_set("sort_reverse")
-        parts: list[list[tuple[Any, ...]]] = []
+        parts: list[list[int]] = []  # positions alone: tuples would have the garbage collector look at the broker
         at = 0
         async for chunk in in_slices(chunks):
-            keys = [column[at : at + len(chunk)] for column in columns]
-            parts.append(sorted(zip(*keys, positions[at : at + len(chunk)], chunk, strict=True), reverse=backwards))
+            positions = list(range(at, at + len(chunk)))
+            if backwards:
+                positions.reverse()
+            for column in reversed(columns):
+                positions.sort(key=column.__getitem__, reverse=backwards)
+            parts.append(positions)
             at += len(chunk)
-        return (row[-1] for row in heapq.merge(*parts, reverse=backwards))
+        items = [*chain.from_iterable(chunks)]
+        merged = heapq.merge(*parts, key=lambda at: (*[column[at] for column in columns], at), reverse=backwards)
+        return (items[position] for position in merged)
 
-    def _sorting(self, asked: str | None) -> list[list[str]]:
-        """By what to sort, as names that lead to it. What no item has makes no difference."""
+    async def _sort_values(self, broker: Broker, chunks: Sequence[list[Item]], asked: str | None) -> list[list[Any]]:
+        """What items are sorted by, a list for each name that leads to it, such that any two can be compared.
+
+        Of an item all is asked at once, while the processor has it at hand. What no item has makes no difference.
+        """
         paths = [name.split(".") for name in dict.fromkeys([asked, *self.sorted_by] if asked else self.sorted_by)]
-        return [path for path in paths if path[0] in self.columns]
-
-    async def _values(self, broker: Broker, chunks: Sequence[list[Item]], path: Sequence[str]) -> list[Any]:
-        """What each item is sorted by, such that any two can be compared."""
-        extract, below = self.columns[path[0]], path[1:]
-        values: list[Any] = []
+        known = [(self.columns[path[0]], path[1:], list[Any]()) for path in paths if path[0] in self.columns]
         async for chunk in in_slices(chunks):
-            found = [extract(item, broker) for item in chunk]
-            values += [dotted(value, below) for value in found] if below else found
-        kinds = set(map(type, values))
-        return values if kinds in ALIKE else [sort_key(value) for value in values]
+            for extract, below, values in known:
+                found = [extract(item, broker) for item in chunk]
+                values += [dotted(value, below) for value in found] if below else found
+        return [
+            values if set(map(type, values)) in ALIKE else [sort_key(value) for value in values]
+            for _, _, values in known
+        ]
 
     async def _pieces(self, call: Call, items: Iterable[Item], begin: str, end: str) -> AsyncIterator[bytes]:
         broker = call.broker
@@ -155,10 +167,9 @@ class List(Generic[Item]):
         gathered: list[str] = []
         size = 0
         async for chunk in in_slices(in_chunks(items, SHOWN_AT_ONCE)):
-            for item in chunk:
-                row: Any = present({name: extract(item, broker) for name, extract in shown})
-                gathered.append(encoded(row if columns is None else extracted(row, columns)))
-                size += len(gathered[-1])
+            rows = extracted([row_of(item, broker, shown) for item in chunk], columns)
+            gathered.append(encoded(rows)[1:-1])
+            size += len(gathered[-1])
             if size >= PIECE:
                 yield (begin + ",".join(gathered)).encode()
                 begin = ","
@@ -169,9 +180,14 @@ class List(Generic[Item]):
         yield (begin + ",".join(gathered) + end).encode()
 
 
-def present(row: dict[str, Any]) -> dict[str, Any]:
-    """A row without the columns that the item doesn't have."""
-    return {name: value for name, value in row.items() if value is not ABSENT}
+def row_of(item: Item, broker: Broker, columns: Iterable[tuple[str, Callable[[Item, Broker], Any]]]) -> dict[str, Any]:
+    """What these columns say of an item, without those that it doesn't have."""
+    return {name: value for name, column in columns if (value := column(item, broker)) is not ABSENT}
+
+
+def is_uniform(values: list[Any]) -> bool:
+    """Whether all values are the same, so that sorting by them makes no difference."""
+    return not values or values.count(values[0]) == len(values)
 
 
 def sort_key(value: Any) -> tuple[int, Any]:

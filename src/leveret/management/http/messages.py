@@ -13,6 +13,7 @@ from leveret.amqp.frame import content_frames
 from leveret.amqp.methods import BasicPublish
 from leveret.amqp.properties import BasicProperties, encode_content_header
 from leveret.amqp.reply_codes import ACCESS_REFUSED, NOT_FOUND, RESOURCE_LOCKED, AMQPError, SoftError
+from leveret.broker.basic_methods import count_get
 from leveret.broker.limits import FRAME_MAX
 from leveret.broker.message import Message
 from leveret.broker.permissions import QUEUE, READ, check_access
@@ -195,16 +196,22 @@ async def got(call: Call, opened: Session, name: str, wish: Wish) -> list[str]:
 
 
 def fetched(opened: Session, name: str, wish: Wish) -> tuple[int, dict[str, Any]] | None:
-    """The next message with its delivery tag, None if there is none: basic.get, but for what it writes."""
+    """The next message with its delivery tag, None if there is none: basic.get, but for what it writes.
+
+    A paused queue shows its messages here (as LavinMQ's do), so that people can look into it.
+    """
     channel = opened.channel
     check_access(channel.connection, READ, QUEUE, name)
     queue = named_queue(channel, opened.vhost, name)
     check_not_single_active(queue, opened)
     no_ack = wish.ack_mode == "ack_requeue_false"
     taken = queue.fetch(no_ack)
+    redelivered = taken is not None and taken[2]
+    for traffic in (channel.traffic, queue.traffic):
+        count_get(traffic, no_ack, taken is not None, redelivered)
     if taken is None:
         return None
-    message, position, redelivered = taken
+    message, position, _ = taken
     tag = channel.deliver_got(message, queue, position, no_ack)
     if redelivered:
         message = queue.as_redelivered(message, position, no_ack)

@@ -34,7 +34,7 @@ def node_row(node: Node) -> dict[str, Any]:
         "name": broker.node,
         "type": "disc",
         "running": True,
-        "being_drained": False,
+        "being_drained": broker.under_maintenance,
         "partitions": [],
         "os_pid": str(os.getpid()),
         "fd_total": descriptors,
@@ -52,7 +52,7 @@ def node_row(node: Node) -> dict[str, Any]:
         "proc_used": 1,
         "run_queue": 0,
         "processors": os.cpu_count(),
-        "rates_mode": "basic",
+        "rates_mode": node.http.rates_mode,
         "uptime": int((broker.wall_clock() - broker.started_at) * 1000),
         "exchange_types": exchange_types(),
         "auth_mechanisms": auth_mechanisms(broker),
@@ -82,7 +82,7 @@ async def list_nodes(call: Call) -> object:
 async def get_node(call: Call) -> dict[str, Any]:
     """The node, with what has come and gone."""
     check_ranges(call.query)
-    return {**node_row(call.node), **call.node.rates.churn(call.query)}
+    return {**node_row(call.node), **call.node.rates.churn(call.ranges)}
 
 
 def node_exists(call: Call) -> bool:

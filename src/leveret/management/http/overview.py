@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable
-from typing import Any, Final
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from operator import attrgetter, methodcaller
+from typing import Any, Final, NamedTuple
 
 from leveret.broker.broker import PRODUCT_VERSION
 from leveret.broker.exchange.types import TYPES
@@ -29,7 +31,7 @@ EXCHANGE_TYPES: Final = {
     "x-random": "Randomly picks a binding (queue) to route via (to).",
     "x-recent-history": "Recent History Exchange.",
 }
-COUNTED_AT_ONCE: Final = 500  # queues, which takes a quarter of a millisecond
+COUNTED_AT_ONCE: Final = 200  # queues, which the processor has at hand while all of them are counted
 
 
 async def whoami(call: Call) -> object:
@@ -41,11 +43,10 @@ async def overview(call: Call) -> object:
     """Versions, totals and listeners; of totals only what the user may see."""
     broker = call.broker
     vhosts = visible_vhosts(call)
-    totals = object_totals(call, vhosts)
-    messages = await message_totals(queue for vhost in vhosts for queue in list(vhost.queues.values()))
+    counted = await counted_queues(chain.from_iterable([list(vhost.queues.values()) for vhost in vhosts]))
     result: dict[str, Any] = {
         "management_version": PRODUCT_VERSION,
-        "rates_mode": "basic",
+        "rates_mode": call.node.http.rates_mode,
         "exchange_types": exchange_types(),
         "product_version": broker.version,
         "product_name": "Leveret",
@@ -54,11 +55,11 @@ async def overview(call: Call) -> object:
         "erlang_version": platform.python_version(),
         "erlang_full_version": f"Python {platform.python_version()} ({platform.python_implementation()})",
         "release_series_support_status": "supported",
-        "disable_stats": False,
+        "disable_stats": call.node.http.without_statistics,
         "is_op_policy_updating_enabled": True,
-        "enable_queue_totals": False,
-        **of_overview(call, vhosts, messages["messages_ready"], messages["messages_unacknowledged"]),
-        "object_totals": totals,
+        "enable_queue_totals": call.node.http.queue_totals,
+        **of_overview(call, vhosts, counted.ready, counted.unacked),
+        "object_totals": object_totals(call, vhosts, counted.consumers),
         "statistics_db_event_queue": 0,
         "node": broker.node,
     }
@@ -83,31 +84,34 @@ def exchange_types() -> list[dict[str, object]]:
     return [{"name": name, "description": EXCHANGE_TYPES.get(name, ""), "enabled": True} for name in sorted(TYPES)]
 
 
-def object_totals(call: Call, vhosts: Iterable[VirtualHost]) -> dict[str, int]:
+def object_totals(call: Call, vhosts: Sequence[VirtualHost], consumers: int) -> dict[str, int]:
     """How much there is of everything; connections and channels are the user's own, unless they may see all."""
-    vhosts = list(vhosts)
     usage = call.broker.usage if is_monitor(call.user) else call.user.usage
     return {
         "channels": int(usage.channels),
         "connections": int(usage.connections),
-        "consumers": sum(consumer_count(vhost) for vhost in vhosts),
+        "consumers": consumers,
         "exchanges": sum(len(vhost.exchanges) for vhost in vhosts),
         "queues": sum(len(vhost.queues) for vhost in vhosts),
     }
 
 
-def consumer_count(vhost: VirtualHost) -> int:
-    """The consumers of a virtual host's queues."""
-    return sum(len(queue.consumers) for queue in vhost.queues.values())
+class CountedQueues(NamedTuple):
+    """How many messages and consumers some queues have together."""
+
+    ready: int
+    unacked: int
+    consumers: int
 
 
-async def message_totals(queues: Iterable[Queue]) -> dict[str, int]:
-    """The messages of these queues together."""
-    ready = unacked = 0
+async def counted_queues(queues: Iterable[Queue]) -> CountedQueues:
+    """Count what these queues have."""
+    ready = unacked = consumers = 0
     async for chunk in in_slices(in_chunks(queues, COUNTED_AT_ONCE)):
-        ready += sum([queue.ready_count() for queue in chunk])
-        unacked += sum([int(queue.unacked) for queue in chunk])
-    return {"messages": ready + unacked, "messages_ready": ready, "messages_unacknowledged": unacked}
+        ready += sum(map(methodcaller("ready_count"), chunk))
+        unacked += sum(map(attrgetter("unacked"), chunk))
+        consumers += sum(map(len, map(attrgetter("consumers"), chunk)))
+    return CountedQueues(ready, unacked, consumers)
 
 
 RESOURCES: Final = (Resource("/whoami", get=whoami), Resource("/overview", get=overview))

@@ -22,7 +22,7 @@ COLUMNS: Final[ListColumns[tuple[str, Policy]]] = {
     "name": lambda item, broker: item[1].name,
     "pattern": lambda item, broker: item[1].pattern.text,
     "apply-to": lambda item, broker: item[1].apply_to,
-    "definition": lambda item, broker: item[1].definition,
+    "definition": lambda item, broker: item[1].told,
     "priority": lambda item, broker: item[1].priority,
 }
 POLICIES: Final = List(COLUMNS, paged=False)

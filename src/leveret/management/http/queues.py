@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from leveret.amqp.methods import QueueDeclare, QueueDelete, QueuePurge
 from leveret.broker import queue_methods
 from leveret.broker.broker import Broker
+from leveret.broker.pausing import pause, resume, state_of
+from leveret.broker.permissions import CONFIGURE, QUEUE, check_access
 from leveret.broker.queue import Queue
 from leveret.management.http.access import administrator, user_of_vhost
 from leveret.management.http.bodies import check_node, flag, short_text
@@ -31,12 +33,10 @@ UNCHANGED: Final = (  # columns that leveretctl and the API show alike
     "head_message_timestamp",
     "memory",
     "message_bytes",
-    "message_bytes_persistent",
     "message_bytes_ram",
     "message_bytes_ready",
     "message_bytes_unacknowledged",
     "messages",
-    "messages_persistent",
     "messages_ram",
     "messages_ready",
     "messages_ready_ram",
@@ -45,6 +45,7 @@ UNCHANGED: Final = (  # columns that leveretctl and the API show alike
     "operator_policy",
     "policy",
 )
+IF_COUNTED: Final = ("message_bytes_persistent", "messages_persistent")  # absent, since typed clients take no null
 TOTALS: Final = ("messages", "messages_ready", "messages_unacknowledged")
 
 
@@ -56,6 +57,16 @@ def policies_of(queue: Queue) -> dict[str, Any]:
 def owner_of(queue: Queue) -> object:
     """The connection that has an exclusive queue."""
     return ABSENT if queue.owner is None else connection_details(queue.owner)
+
+
+def if_counted(name: str) -> Callable[[Queue, Broker], Any]:
+    """The column of that name, for the queues for which it is known."""
+
+    def value(queue: Queue, broker: Broker) -> Any:
+        count = LISTED[name](queue, broker)
+        return ABSENT if count is None else count
+
+    return value
 
 
 def active_tag(queue: Queue) -> str | None:
@@ -75,7 +86,7 @@ BASIC: Final[ListColumns[Queue]] = {
     "exclusive": lambda queue, broker: queue.owner is not None,
     "name": lambda queue, broker: queue.name,
     "node": lambda queue, broker: broker.node,
-    "state": lambda queue, broker: "running",
+    "state": lambda queue, broker: state_of(queue),
     "type": lambda queue, broker: queue_type(queue),
     "vhost": lambda queue, broker: queue.vhost.name,
     "leader": lambda queue, broker: of_replicated(queue, broker, broker.node),
@@ -85,6 +96,7 @@ BASIC: Final[ListColumns[Queue]] = {
 FULL: Final[ListColumns[Queue]] = {
     **BASIC,
     **{name: LISTED[name] for name in UNCHANGED},
+    **{name: if_counted(name) for name in IF_COUNTED},
     "effective_policy_definition": lambda queue, broker: policies_of(queue),
     "messages_delayed": lambda queue, broker: (
         ABSENT if queue.retries is None else LISTED["messages_delayed"](queue, broker)
@@ -110,9 +122,15 @@ def queues_of(call: Call) -> Iterator[Queue]:
 
 def wanted(call: Call) -> List[Queue]:
     """The kind of list that a call asks for."""
-    if not call.is_set("disable_stats"):
+    if not call.without_statistics:
         return List({**FULL, **of_queues(call)})
-    return WITH_TOTALS if call.is_set("enable_queue_totals") else WITHOUT_STATISTICS
+    return WITH_TOTALS if call.with_queue_totals else WITHOUT_STATISTICS
+
+
+async def list_queues_of_user(call: Call) -> object:
+    """The queues that a user declared, among those of the virtual hosts that the one who asks may use."""
+    name = call.argument("user")
+    return await wanted(call).answer(call, (queue for queue in queues_of(call) if queue.user == name))
 
 
 async def list_queues(call: Call) -> object:
@@ -143,7 +161,7 @@ async def get_queue(call: Call) -> object:
     """One queue, with its consumers."""
     queue = queue_of(call)
     row = wanted(call).row(queue, call.broker)
-    if not call.is_set("disable_stats"):
+    if not call.without_statistics:
         row["consumer_details"] = [CONSUMERS.row(consumer, call.broker) for consumer in list(queue.consumers)]
         row["deliveries"] = []  # by channel and by exchange, which RabbitMQ shows
         row["incoming"] = []  # with detailed rates alone
@@ -185,6 +203,25 @@ async def delete_contents(call: Call) -> None:
         queue_methods.handle(opened.channel, method)
 
 
+async def put_paused(call: Call) -> None:
+    """Pause a queue."""
+    await change_deliveries(call, pause)
+
+
+async def put_resumed(call: Call) -> None:
+    """Have a queue deliver again."""
+    await change_deliveries(call, resume)
+
+
+async def change_deliveries(call: Call, change: Callable[[Queue], None]) -> None:
+    """Pause or resume, for which one needs the permission to declare the queue."""
+    queue = queue_of(call)
+    with session(call, call.vhost_to_change()) as opened:
+        check_access(opened.channel.connection, CONFIGURE, QUEUE, queue.name)
+        change(queue)
+    await call.committed()
+
+
 async def post_action(call: Call) -> None:
     """Actions on mirrors, of which RabbitMQ 4 has none any more: each is refused."""
     body = await call.json("action")
@@ -198,5 +235,8 @@ RESOURCES: Final = (
     Resource("/queues/{vhost}", user_of_vhost, get=list_queues),
     Resource("/queues/{vhost}/{queue}", user_of_vhost, queue_exists, get=get_queue, put=put_queue, delete=delete_queue),
     Resource("/queues/{vhost}/{queue}/contents", user_of_vhost, queue_exists, delete=delete_contents),
+    Resource("/queues/{vhost}/{queue}/pause", user_of_vhost, put=put_paused),
+    Resource("/queues/{vhost}/{queue}/resume", user_of_vhost, put=put_resumed),
+    Resource("/users/{user}/queues", user_of_vhost, get=list_queues_of_user),
     Resource("/queues/{vhost}/{queue}/actions", administrator, queue_exists, post=post_action),
 )

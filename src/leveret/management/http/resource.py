@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 
 from leveret.broker.users import User
 from leveret.management.http.access import anybody, authenticate
-from leveret.management.http.answers import Answer, Send, of_json, of_refusal, send_answer
+from leveret.management.http.answers import JSON, Answer, Send, Streamed, of_json, of_refusal, send_answer
 from leveret.management.http.call import Call, Receive
 from leveret.management.http.columns import asked_for, extracted
 from leveret.management.http.errors import Refused, method_not_allowed, object_not_found
@@ -25,7 +25,6 @@ Handler: TypeAlias = Callable[[Call], Awaitable[object]]
 
 KNOWN_METHODS: Final = ("HEAD", "GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE")
 NOBODY: Final = User("", "", "", ())
-ACCEPTABLE: Final = ("application/json", "application/*", "*/*")
 
 
 def always(_call: Call) -> bool:
@@ -36,7 +35,8 @@ def always(_call: Call) -> bool:
 class Resource:
     """What one path names.
 
-    A handler gives what is to be answered as JSON, None for an answer without a body, or an Answer.
+    A handler gives what is to be answered as JSON, None for an answer without a body, or an Answer or a Streamed one,
+    which are of another `kind` if that is told.
     """
 
     def __init__(
@@ -46,6 +46,7 @@ class Resource:
         exists: Callable[[Call], bool] = always,
         *,
         public: bool = False,
+        kind: str = JSON,
         get: Handler | None = None,
         post: Handler | None = None,
         put: Handler | None = None,
@@ -55,6 +56,7 @@ class Resource:
         self._access: Final = access
         self._exists: Final = exists
         self._public: Final = public  # nobody has to say who they are
+        self._kind: Final = kind
         handlers = {"HEAD": get, "GET": get, "POST": post, "PUT": put, "DELETE": delete}
         self._handlers: Final = {method: handler for method, handler in handlers.items() if handler is not None}
         self.methods: Final = (*self._handlers, "OPTIONS")
@@ -62,7 +64,7 @@ class Resource:
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request, as an ASGI application in one whose state has the node."""
         try:
-            answer = await self._answer(scope, receive)
+            answer: Answer | Streamed = await self._answer(scope, receive)
         except Refused as refused:
             answer = of_refusal(refused)
         except Exception:
@@ -70,7 +72,7 @@ class Resource:
             answer = of_refusal(Refused(500, "internal_server_error", "internal error"))
         await send_answer(answer, send, scope["method"] != "HEAD")
 
-    async def _answer(self, scope: MutableMapping[str, Any], receive: Receive) -> Answer:
+    async def _answer(self, scope: MutableMapping[str, Any], receive: Receive) -> Answer | Streamed:
         method = scope["method"]
         if method not in KNOWN_METHODS:
             raise Refused(501)
@@ -86,28 +88,29 @@ class Resource:
         query = scope["query_string"].decode("latin-1")
         call = Call(node, user, method, scope["path_params"], query, headers, receive, self._access)
         call.check_access()
-        if not accepts_json(headers.get("accept")):
+        if not accepts(headers.get("accept"), self._kind):
             raise Refused(406)
         return await self._handle(call)
 
-    async def _handle(self, call: Call) -> Answer:
+    async def _handle(self, call: Call) -> Answer | Streamed:
         exists = self._exists(call)
         if not exists and call.method not in ("PUT", "POST"):
             raise object_not_found()
         value = await self._handlers[call.method](call)
-        if isinstance(value, Answer):
+        if isinstance(value, (Answer, Streamed)):
             return value
         if value is None:
             return Answer(201 if call.method == "PUT" and not exists else 204)
         return of_json(extracted(value, asked_for(call.query)))
 
 
-def accepts_json(header: str | None) -> bool:
-    """Whether an Accept header lets us answer with JSON."""
+def accepts(header: str | None, kind: str) -> bool:
+    """Whether an Accept header lets us answer with this."""
+    acceptable = (kind, f"{kind.partition('/')[0]}/*", "*/*")
     if header is None or header.strip() == "":
         return True
     for entry in header.split(","):
-        kind, *parameters = [part.strip().lower() for part in entry.split(";")]
-        if kind in ACCEPTABLE and "q=0" not in parameters:
+        accepted, *parameters = [part.strip().lower() for part in entry.split(";")]
+        if accepted in acceptable and "q=0" not in parameters:
             return True
     return False

@@ -27,5 +27,6 @@ class Serving(ServedApplication):
 
     async def close(self) -> None:
         """Finish what is being answered, close the sockets, and look at no counters any more."""
+        self._node.recent_log.end()
         await super().close()
         await self._node.rates.close()

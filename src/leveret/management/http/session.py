@@ -1,6 +1,7 @@
 """What AMQP can do too, done the AMQP way: on a channel of its own, with a client's checks, texts and permissions.
 
-The connection stands in no listing. It has no socket: what is written to it is read here, or by nobody.
+The connection stands in no listing and in no log, and counts as none. It has no socket: what is written to it is read
+here, or by nobody.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class Session:
         connection = Connection(call.broker, "HTTP API", "HTTP API", True)
         connection.user = call.user.name
         connection.frame_max = FRAME_MAX
-        connection.begin_running(vhost)
+        connection.begin_internally(vhost)
         self._connection: Final = connection
         self.channel: Final = Channel(connection, CHANNEL)
         connection.add_channel(CHANNEL, self.channel)

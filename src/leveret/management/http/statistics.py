@@ -1,6 +1,7 @@
 """The statistics of things: what happened to their messages, how fast, and how that was in the past.
 
-`rates_mode` is `basic`: RabbitMQ's `detailed` mode, which tells them by pairs of a channel and a queue, is not there.
+`rates_mode` is `basic` or `none`: RabbitMQ's `detailed` mode, which tells them by pairs of a channel and a queue, is
+not there.
 """
 
 from __future__ import annotations
@@ -14,15 +15,15 @@ from leveret.broker.connection import Connection
 from leveret.broker.exchange.base import Exchange
 from leveret.broker.queue import Queue
 from leveret.broker.vhost import VirtualHost
+from leveret.management.history import Range
 from leveret.management.http.access import is_monitor
 from leveret.management.http.call import Call
 from leveret.management.http.errors import bad_request
 from leveret.management.http.lists import ABSENT, ListColumns
-from leveret.management.rates import DATA, OF_LENGTHS, added_up
+from leveret.management.rates import DATA, OF_LENGTHS, Thing, added_up
 
 SAMPLED: Final = ("lengths", "msg_rates", "data_rates", "node_stats")
 SAMPLES: Final = 500  # of one counter in one answer
-DATA_COUNTS: Final = ("recv_cnt", "send_cnt")
 
 
 def check_ranges(query: Mapping[str, str]) -> None:
@@ -44,17 +45,14 @@ def of_queues(call: Call) -> ListColumns[Queue]:
     return {
         "idle_since": lambda queue, broker: idle_since(call, queue),
         "message_stats": lambda queue, broker: message_stats(call, queue),
-        **{f"{name}_details": length_details(call, name) for name in OF_LENGTHS},
+        **{f"{name}_details": details(call, name, call.ranges.lengths) for name in OF_LENGTHS},
     }
 
 
-def length_details(call: Call, name: str) -> Callable[[Queue, Broker], Any]:
-    """The column with the details of a queue's length."""
-
-    def details(queue: Queue, _broker: Broker) -> Any:
-        return call.node.rates.detail(queue, name, call.query, "lengths")
-
-    return details
+def details(call: Call, name: str, asked: Range | None) -> Callable[[Thing, Broker], Any]:
+    """The column with the rate of a counter, and its past if that is asked for."""
+    rates = call.node.rates
+    return lambda thing, broker: rates.detail(thing, name, asked)
 
 
 def of_channels(call: Call) -> ListColumns[Channel]:
@@ -74,23 +72,20 @@ def idle_since(call: Call, thing: Queue | Channel) -> object:
 def of_connections(call: Call) -> ListColumns[Connection]:
     """The columns with the statistics of connections."""
     check_ranges(call.query)
-    return {name: octets(call, name) for name in (*DATA, *DATA_COUNTS, *(f"{name}_details" for name in DATA))}
-
-
-def octets(call: Call, name: str) -> Callable[[Connection, Broker], Any]:
-    """The column with a count of what a connection received or sent."""
-
-    def count(connection: Connection, _broker: Broker) -> Any:
-        return call.node.rates.octets(connection, call.query)[name]
-
-    return count
+    return {
+        "recv_oct": lambda connection, broker: int(connection.octets.received),
+        "send_oct": lambda connection, broker: int(connection.octets.sent),
+        "recv_cnt": lambda connection, broker: int(connection.octets.reads),
+        "send_cnt": lambda connection, broker: int(connection.octets.sends),
+        **{f"{name}_details": details(call, name, call.ranges.data_rates) for name in DATA},
+    }
 
 
 def message_stats(call: Call, thing: Queue | Channel | Exchange | VirtualHost | Broker) -> object:
     """`message_stats`, which are absent where nothing has happened yet, or where nobody wants statistics."""
-    if call.is_set("disable_stats"):
+    if call.without_statistics:
         return ABSENT
-    stats = call.node.rates.message_stats(thing, call.query)
+    stats = call.node.rates.message_stats(thing, call.ranges)
     return ABSENT if stats is None else stats
 
 
@@ -98,10 +93,8 @@ def of_vhost(call: Call, vhost: VirtualHost, ready: int, unacked: int) -> dict[s
     """All statistics of a virtual host, whose messages have been counted."""
     check_ranges(call.query)
     rates = call.node.rates
-    data = rates.octets(vhost, call.query)
-    stats = rates.lengths(vhost, ready, unacked, call.query)
-    stats |= {name: value for name, value in data.items() if name not in DATA_COUNTS}
-    found = rates.message_stats(vhost, call.query)
+    stats = rates.lengths(vhost, ready, unacked, call.ranges) | rates.octets(vhost, call.ranges)
+    found = rates.message_stats(vhost, call.ranges)
     return stats if found is None else {**stats, "message_stats": found}
 
 
@@ -110,10 +103,10 @@ def of_overview(call: Call, vhosts: list[VirtualHost], ready: int, unacked: int)
     check_ranges(call.query)
     rates = call.node.rates
     if is_monitor(call.user):
-        stats = rates.message_stats(call.broker, call.query)
-        totals = rates.lengths(call.broker, ready, unacked, call.query)
+        stats = rates.message_stats(call.broker, call.ranges)
+        totals = rates.lengths(call.broker, ready, unacked, call.ranges)
     else:
-        parts = [rates.message_stats(vhost, call.query) for vhost in vhosts]
+        parts = [rates.message_stats(vhost, call.ranges) for vhost in vhosts]
         stats = added_up([part for part in parts if part is not None])
         totals = {"messages": ready + unacked, "messages_ready": ready, "messages_unacknowledged": unacked}
-    return {"message_stats": stats or {}, "churn_rates": rates.churn(call.query), "queue_totals": totals}
+    return {"message_stats": stats or {}, "churn_rates": rates.churn(call.ranges), "queue_totals": totals}

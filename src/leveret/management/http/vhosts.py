@@ -13,7 +13,7 @@ from leveret.management.http.bodies import flag, text
 from leveret.management.http.call import Call
 from leveret.management.http.errors import bad_request, precondition_failed
 from leveret.management.http.lists import ABSENT, List, ListColumns
-from leveret.management.http.overview import message_totals, visible_vhosts
+from leveret.management.http.overview import counted_queues, visible_vhosts
 from leveret.management.http.resource import Resource
 from leveret.management.http.statistics import of_vhost
 from leveret.management.rates import DATA, OF_LENGTHS
@@ -29,8 +29,8 @@ class Counted:
 
 async def counted(call: Call, vhost: VirtualHost) -> Counted:
     """A virtual host, counted."""
-    totals = await message_totals(list(vhost.queues.values()))
-    return Counted(vhost, of_vhost(call, vhost, totals["messages_ready"], totals["messages_unacknowledged"]))
+    queues = await counted_queues(list(vhost.queues.values()))
+    return Counted(vhost, of_vhost(call, vhost, queues.ready, queues.unacked))
 
 
 def default_queue_type(vhost: VirtualHost) -> str:

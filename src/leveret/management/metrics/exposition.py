@@ -1,11 +1,14 @@
-"""Metrics as text, made with Prometheus' own library, in pieces of a hundred samples.
+"""Metrics as text, in pieces of a thousand samples.
+
+Prometheus' own library makes all but the samples of objects: it takes five times as long for a sample, and renders an
+object's labels again for each of its metrics.
 
 Loaded when somebody asks for metrics for the first time: a broker that nobody watches needs no memory for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.metadata import version
 from itertools import accumulate
 from typing import Final, TypeAlias
@@ -13,16 +16,18 @@ from typing import Final, TypeAlias
 from prometheus_client.core import HistogramMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 from leveret.management.http.slices import in_chunks
 from leveret.management.metrics.families import COUNTER, Description
 from leveret.management.metrics.node_metrics import Measured, Valued
 
-Sample: TypeAlias = tuple[dict[str, str], int | float]
+Sample: TypeAlias = tuple[str, int | float]  # with the labels as text
 
-SAMPLES: Final = 100  # rendered at once, which takes well below a millisecond
+SAMPLES: Final = 1000  # rendered at once, which takes less than a millisecond
 TOTAL: Final = "_total"
-HEAD_LINES: Final = 2  # HELP and TYPE, which stand before the first piece alone
+ESCAPED: Final = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
+number_text: Final[Callable[[float], str]] = floatToGoString  # which has no types
 CLIENT_VERSION: Final = version("prometheus_client")
 
 
@@ -37,25 +42,34 @@ class Collected(Collector):
         return self._metrics
 
 
+def text_of_labels(labels: Mapping[str, str]) -> str:
+    """Labels as they stand behind a metric's name."""
+    if not labels:
+        return ""
+    return "{" + ",".join([f'{name}="{value.translate(ESCAPED)}"' for name, value in sorted(labels.items())]) + "}"
+
+
 def pieces_of(prefix: str, description: Description, samples: Iterable[Sample]) -> Iterator[bytes]:
-    """The text of one metric."""
+    """The text of one metric. What is not UTF-8 in a name becomes a question mark."""
     name = prefix + description.name
     family = name.removesuffix(TOTAL) if description.kind == COUNTER else name
-    first = True
+    yield generate_latest(Collected([Metric(family, description.help, description.kind)]))
     for chunk in in_chunks(samples, SAMPLES):
-        metric = Metric(family, description.help, description.kind)
-        for labels, value in chunk:
-            metric.add_sample(name, labels, value)
-        text = generate_latest(Collected([metric]))
-        yield text if first else text.split(b"\n", HEAD_LINES)[HEAD_LINES]
-        first = False
-    if first:
-        yield generate_latest(Collected([Metric(family, description.help, description.kind)]))
+        lines = [f"{name}{labels} {number_text(value)}\n" for labels, value in chunk]
+        yield "".join(lines).encode("utf-8", "replace")
 
 
 def text_of(prefix: str, metrics: Iterable[Valued]) -> bytes:
     """The text of metrics that have few values."""
-    return b"".join([piece for valued in metrics for piece in pieces_of(prefix, valued.description, valued.samples)])
+    return b"".join(
+        [
+            piece
+            for valued in metrics
+            for piece in pieces_of(
+                prefix, valued.description, [(text_of_labels(labels), value) for labels, value in valued.samples]
+            )
+        ]
+    )
 
 
 def text_of_histograms(histograms: Iterable[Measured]) -> bytes:

@@ -2,8 +2,8 @@
 
 What is summed up is one pass over all objects. What is told of each object is gathered in one pass, so that the values
 of an object agree, and then made into text metric by metric, since Prometheus wants a metric's values together. The
-text goes out while it is made, so it is never in memory as a whole. What is kept meanwhile are lists of numbers and
-dictionaries of strings: the garbage collector need not look at them, and so has no cause to look at the whole broker.
+text goes out while it is made, so it is never in memory as a whole. What is kept meanwhile are lists of numbers and of
+strings: the garbage collector need not look at them, and so has no cause to look at the whole broker.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from leveret.broker.channel import Channel
 from leveret.broker.connection import Connection
 from leveret.broker.queue import Queue
 from leveret.broker.vhost import VirtualHost
-from leveret.management.http.slices import in_slices
+from leveret.management.http.slices import in_chunks, in_slices
 from leveret.management.metrics.exposition import (
     CLIENT_VERSION,
     pieces_of,
     text_of,
     text_of_histograms,
+    text_of_labels,
 )
 from leveret.management.metrics.families import (
     CHANNELS,
@@ -52,6 +53,7 @@ from leveret.management.node import Node
 
 Item = TypeVar("Item")
 
+LOOKED_AT_AT_ONCE: Final = 50  # objects, which takes a quarter of a millisecond
 PREFIX: Final = "rabbitmq_"
 DETAILED_PREFIX: Final = "rabbitmq_detailed_"
 
@@ -120,8 +122,8 @@ class Scraper:
     async def _of_node(self, endpoint: str) -> AsyncIterator[bytes]:
         node = self._node
         consumers = 0
-        async for queue in in_slices(queues(node, ())):
-            consumers += len(queue.consumers)
+        async for chunk in in_slices(in_chunks(queues(node, ()), LOOKED_AT_AT_ONCE)):
+            consumers += sum([len(queue.consumers) for queue in chunk])
         yield text_of(PREFIX, identity(node, endpoint, CLIENT_VERSION))
         for of_node in OF_NODE.values():
             yield text_of(PREFIX, of_node(node))
@@ -135,12 +137,12 @@ class Scraper:
         """What families say of each item, with their own prefixes if none is given."""
         broker = self._node.broker
         for family in families:
-            labels: list[dict[str, str]] = []
+            labels: list[str] = []
             columns: list[list[int | float | None]] = [[] for _ in family.metrics]
-            async for item in in_slices(items()):
-                labels.append(family.labels(item, broker))
-                for column, value in zip(columns, family.row(item), strict=True):
-                    column.append(value)
+            async for chunk in in_slices(in_chunks(items(), LOOKED_AT_AT_ONCE)):
+                labels += [text_of_labels(family.labels(item, broker)) for item in chunk]
+                for column, values in zip(columns, zip(*map(family.row, chunk), strict=True), strict=True):
+                    column += values
             for description, column in zip(family.metrics, columns, strict=True):
                 samples = ((of_it, value) for of_it, value in zip(labels, column, strict=True) if value is not None)
                 async for piece in in_slices(pieces_of(prefix or family.prefix, description, samples)):
@@ -151,11 +153,11 @@ async def summed(families: Sequence[Family[Item]], items: Iterable[Item]) -> lis
     """The sums over all items; where one has no value there is no sum."""
     families = [family for family in families if family.summed]
     sums: list[list[int | float | None]] = [[0] * len(family.metrics) for family in families]
-    async for item in in_slices(items):
+    async for chunk in in_slices(in_chunks(items, LOOKED_AT_AT_ONCE)):
         for family, sums_there in zip(families, sums, strict=True):
-            for at, value in enumerate(family.row(item)):
+            for at, values in enumerate(zip(*map(family.row, chunk), strict=True)):
                 total = sums_there[at]
-                sums_there[at] = None if total is None or value is None else total + value
+                sums_there[at] = None if total is None or None in values else total + sum(values)
     return [
         Valued(description, [] if value is None else [({}, value)])
         for family, sums_there in zip(families, sums, strict=True)
