@@ -129,7 +129,7 @@ def test_other_methods(theirs: Api, path: str) -> None:
 @each(KNOWN)
 def test_nobody(theirs: Api, their_node: str, endpoint: Endpoint) -> None:
     """Version 3.10 says it in other words."""
-    test_routes.come_as_a_stranger(theirs.port, their_node, endpoint, "Login failed")
+    test_routes.come_as_a_stranger(theirs, their_node, endpoint, "Login failed")
 
 
 @each([endpoint for endpoint in KNOWN if endpoint not in ANY_ACCEPT])
