@@ -8,7 +8,7 @@ import pytest
 
 from leveret.store.log import SHRINK_AT
 from tests.store.faults import LOSSES, Loss
-from tests.store.rig import Rig, restarted
+from tests.store.rig import DIRECTORY, Rig, restarted
 
 MIB = 1024 * 1024
 
@@ -238,4 +238,24 @@ def test_what_was_delivered_before_it_was_written_is_marked_too(rig: Rig) -> Non
     for _ in range(2):
         assert rig.take_all(rig.queue("queue"))[0] == (1, True)
         rig = restarted(rig)
+    rig.stop()
+
+
+def test_what_another_segment_tells_of_being_delivered_stays_when_that_goes(tmp_path: Path) -> None:
+    """The mark beside the first segment was not on the disk when the power failed; the one beside the second was."""
+    rig = Rig(tmp_path).start()
+    rig.publish(rig.client(), [rig.declare("queue")], 1)
+    rig.finish()
+    rig = restarted(rig)
+    rig.publish(rig.client(), [rig.queue("queue")], 2)
+    rig.finish()
+    assert len(rig.take_all(rig.queue("queue"))) == 2
+    files = rig.kill()
+    del files.inodes[f"{DIRECTORY}/00000001.settled"]
+    rig = Rig(tmp_path, files).start()
+    rig.finish()
+    files = rig.kill()
+    del files.inodes[f"{DIRECTORY}/00000002.log"]  # as if its message had been acknowledged
+    rig = Rig(tmp_path, files).start()
+    assert rig.take_all(rig.queue("queue")) == [(1, True)]
     rig.stop()

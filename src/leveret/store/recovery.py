@@ -45,6 +45,7 @@ from leveret.store.record import (
     target_queue,
 )
 from leveret.store.segment import (
+    DELIVERED_MARK,
     INDEX_ENTRY,
     LOG_HEAD,
     Segment,
@@ -278,13 +279,15 @@ class Recovery:
     def _collect(self, number: int) -> None:
         """Second pass: add the messages that are still wanted to their queues.
 
-        What is settled by something that stands elsewhere is left for the segment's own file, because that may go.
+        What is settled, or was delivered, by something that stands elsewhere is left for the segment's own file: that
+        other thing may go.
         """
         segment = self.segments[number]
         settled = read_settled(self.files, number)
         settles = self._group_settles.get(number, set()) - settled.pairs
         pairs = settled.pairs | settles
         entries = self._scanned.pop(number, None) or segment_entries(self.files, number)
+        delivered: dict[RecoveredQueue, int] = {}  # the pair of the last message that was delivered
         at: i64 = 0
         while at < len(entries):
             flags = i64(read_i32_be(entries, at + 4))
@@ -298,6 +301,8 @@ class Recovery:
                     position = read_i64_be(entries, at + 16)
                     queue = self._queue(queue_id, position)
                     copy = queue.copies.get(int(position)) if queue.copies else None
+                    if position <= queue.delivered_through and pair not in pairs:
+                        delivered[queue] = pair
                     if copy is None:
                         if pair not in pairs:
                             segment.live += 1
@@ -313,6 +318,9 @@ class Recovery:
             at += INDEX_ENTRY
         for pair in settles:
             write_i64_be(segment.settles, pair)
+        for pair in delivered.values():
+            if pair not in settled.delivered:
+                write_i64_be(segment.settles, pair | DELIVERED_MARK)
 
     def _entries(self, segment: Segment, last: bool) -> bytes | None:
         """The index entries of a segment; None if it holds nothing that could be served."""
