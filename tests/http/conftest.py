@@ -26,7 +26,14 @@ def api(leveret: BrokerProcess) -> Iterator[Api]:
 
 
 @pytest.fixture(scope="session")
-def oracle() -> Iterator[tuple[int, Api]]:
-    """The AMQP port and the API of an installed RabbitMQ; who uses it leaves nothing there."""
+def installed() -> Iterator[tuple[int, Api]]:
+    """The AMQP port and the API of an installed RabbitMQ."""
     with oracle_broker() as started:
         yield started
+
+
+@pytest.fixture(scope="module")
+def oracle(installed: tuple[int, Api]) -> Iterator[tuple[int, Api]]:
+    """The same for one module, which leaves nothing there; RabbitMQ itself leaves an empty list of limits."""
+    yield installed
+    installed[1].delete("/api/parameters/vhost-limits/%2F/limits")

@@ -19,6 +19,7 @@ WHERE_INSTALLED = [
     pytest.mark.timeout(180),
 ]
 PLUGINS = ["rabbitmq_management", "rabbitmq_consistent_hash_exchange"]
+REQUESTS = 50  # on one connection
 STATISTICS = "collect_statistics_interval = 200\n"
 
 
@@ -28,10 +29,15 @@ class OracleApi(Api):
     It refuses some bodies that do not say what they are.
     """
 
+    requests = 0
+
     def call(
         self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None, **query: object
     ) -> Reply:
         headers = {**JSON, **(headers or {})}
+        self.requests += 1
+        if self.requests % REQUESTS == 0:
+            self.close()  # or RabbitMQ does, and sometimes only after its five seconds
         try:
             return super().call(method, path, body, headers, **query)
         except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):

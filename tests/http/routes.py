@@ -68,6 +68,8 @@ BODIES: dict[tuple[str, str], Any] = {
     ("PUT", "/permissions/{vhost}/{user}"): PERMISSION,
     ("PUT", "/policies/{vhost}/{name}"): POLICY,
     ("PUT", "/queues/{vhost}/{queue}"): {"durable": True},
+    ("PUT", "/queues/{vhost}/{queue}/pause"): None,
+    ("PUT", "/queues/{vhost}/{queue}/resume"): None,
     ("PUT", "/topic-permissions/{vhost}/{user}"): TOPIC,
     ("PUT", "/topic-permissions/{vhost}/{user}/{exchange}"): TOPIC,
     ("PUT", "/user-limits/{user}/{name}"): {"value": 10},
@@ -97,9 +99,11 @@ class Endpoint(NamedTuple):
         return PART.findall(self.path)
 
 
+ENDLESS = ("/livelog",)  # whose answer has no end: test_logs.py has them
+WALKED = [resource for resource in RESOURCES if resource.path not in ENDLESS]
 ENDPOINTS = [
     Endpoint(method, resource.path)
-    for resource in RESOURCES
+    for resource in WALKED
     for method in resource.methods
     if method not in ("HEAD", "OPTIONS")
 ]
@@ -158,6 +162,7 @@ MISSING: dict[tuple[str, str, str], Missing] = {
     ("GET", EXPIRATION, "within"): Missing(400, "bad_request", "Invalid expiration value."),
     ("GET", "/health/checks/port-listener/{port}", "port"): Missing(400, "bad_request", "Invalid port"),
     ("GET", "/health/checks/protocol-listener/{protocols}", "protocols"): Missing(503),
+    ("GET", "/users/{user}/queues", "user"): LISTED,
     ("GET", WITHOUT_LEADERS, "vhost"): LISTED,
     ("GET", WITHOUT_LEADERS + "/pattern/{pattern}", "vhost"): LISTED,
     ("POST", BETWEEN, "destination"): Missing(404, "not_found", "no queue 'NAME' in vhost '/'"),
@@ -176,6 +181,10 @@ MISSING: dict[tuple[str, str, str], Missing] = {
     ("PUT", "/parameters/{component}/{vhost}/{name}", "component"): Missing(400, "bad_request"),
     ("PUT", "/permissions/{vhost}/{user}", "user"): NO_VHOST_OR_USER,
     ("PUT", "/permissions/{vhost}/{user}", "vhost"): NO_VHOST_OR_USER,
+    ("PUT", "/queues/{vhost}/{queue}/pause", "queue"): NOT_FOUND,
+    ("PUT", "/queues/{vhost}/{queue}/pause", "vhost"): NOT_FOUND,
+    ("PUT", "/queues/{vhost}/{queue}/resume", "queue"): NOT_FOUND,
+    ("PUT", "/queues/{vhost}/{queue}/resume", "vhost"): NOT_FOUND,
     ("PUT", TOPICS, "user"): NO_VHOST_OR_USER,
     ("PUT", TOPICS, "vhost"): NO_VHOST_OR_USER,
     ("PUT", TOPICS + "/{exchange}", "user"): NO_VHOST_OR_USER,

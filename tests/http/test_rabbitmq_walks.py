@@ -39,6 +39,11 @@ NEWER = (  # beginnings of paths
     "/health/checks/below-node-connection-limit",
     "/health/checks/is-in-service",
     "/health/checks/metadata-store",
+    "/logs",
+    "/queues/{vhost}/{queue}/pause",
+    "/queues/{vhost}/{queue}/resume",
+    "/queues/{vhost}/{queue}/unacked",
+    "/users/{user}/queues",
     "/health/checks/quorum-queues-without-elected-leaders",
     "/health/checks/reached-target-cluster-size",
     "/health/checks/ready-to-serve-clients",
@@ -124,7 +129,7 @@ def test_other_methods(theirs: Api, path: str) -> None:
 @each(KNOWN)
 def test_nobody(theirs: Api, their_node: str, endpoint: Endpoint) -> None:
     """Version 3.10 says it in other words."""
-    test_routes.come_as_a_stranger(theirs.port, their_node, endpoint, "Login failed")
+    test_routes.come_as_a_stranger(theirs, their_node, endpoint, "Login failed")
 
 
 @each([endpoint for endpoint in KNOWN if endpoint not in ANY_ACCEPT])
