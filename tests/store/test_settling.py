@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from librt.strings import BytesWriter
 
 from leveret.store.log import SHRINK_AT
+from leveret.store.segment import Settled, mark_batch, write_index_entry
 from tests.store.faults import LOSSES, Loss
 from tests.store.rig import DIRECTORY, Rig, restarted
 
@@ -259,3 +261,14 @@ def test_what_another_segment_tells_of_being_delivered_stays_when_that_goes(tmp_
     rig = Rig(tmp_path, files).start()
     assert rig.take_all(rig.queue("queue")) == [(1, True)]
     rig.stop()
+
+
+def test_a_mark_is_for_the_whole_segment_only_behind_its_last_message() -> None:
+    """It is at a record that was being written. Else what is behind the mark was not delivered."""
+    settled = Settled()
+    settled.read(mark_batch(7, 5000))
+    for last, queues in ((16, {7}), (4999, {7}), (5000, set()), (5001, set()), (9000, set())):
+        entries = BytesWriter()
+        for offset in (16, last):
+            write_index_entry(entries, offset, 0, 7, 0, 0)
+        assert settled.delivered_whole(entries.getvalue()) == queues

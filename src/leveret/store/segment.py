@@ -217,7 +217,8 @@ class Settled:
         Their mark is at a record that was being written when the broker was killed.
         """
         last: i64 = i64(read_i32_be(entries, len(entries) - INDEX_ENTRY)) if entries else -1
-        return {mark >> 32 for mark in self.delivered if mark & int(OFFSET) > last}
+        # Compiled by mypyc 2.4, int(OFFSET) is -1: a constant of 31 bits is doubled in 32 bits.
+        return {mark >> 32 for mark in self.delivered if i64(mark) & OFFSET > last}
 
     def _take(self, entry: i64) -> None:
         if entry & DELIVERED_MARK:
