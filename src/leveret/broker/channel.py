@@ -77,6 +77,7 @@ class Channel:
         self.transaction: Transaction | None = None
         # statistics
         self.traffic: Final = Traffic()
+        self.message_sizes: Final = connection.broker.message_sizes
         self._poured: Final = Traffic()
 
     def gather_traffic(self) -> None:

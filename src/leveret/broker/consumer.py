@@ -64,6 +64,7 @@ class Consumer:
         arguments: Table,
     ) -> None:
         self.channel: Final = channel
+        self.timers: Final = channel.connection.broker.timers
         self.queue: Final = queue
         self.tag: Final = tag
         self.no_ack: Final = no_ack
@@ -108,7 +109,7 @@ class Consumer:
         tag: i64 = channel.delivery_tag + 1
         channel.delivery_tag = tag
         if not self.no_ack:
-            channel.unacked[int(tag)] = Delivery(message, self.queue, position, self, connection.broker.timers.now)
+            channel.unacked[int(tag)] = Delivery(message, self.queue, position, self, self.timers.now)
             self.unacked += 1
             channel.consumers_unacked += 1
             if self.timeout != NONE:

@@ -128,7 +128,7 @@ def for_commit(
 
 def count_publish(channel: Channel, route: Route, message: Message, queues: list[Queue]) -> None:
     """Count a message that was published, and its ways out of the exchange."""
-    channel.connection.broker.message_sizes.add(message.body_size())
+    channel.message_sizes.add(message.body_size())
     channel.traffic.publish += 1
     route.exchange.publish_in += 1
     route.exchange.publish_out += len(queues)
