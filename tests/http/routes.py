@@ -99,11 +99,9 @@ class Endpoint(NamedTuple):
         return PART.findall(self.path)
 
 
-ENDLESS = ("/livelog",)  # whose answer has no end: test_logs.py has them
-WALKED = [resource for resource in RESOURCES if resource.path not in ENDLESS]
 ENDPOINTS = [
     Endpoint(method, resource.path)
-    for resource in WALKED
+    for resource in RESOURCES
     for method in resource.methods
     if method not in ("HEAD", "OPTIONS")
 ]
@@ -163,7 +161,6 @@ MISSING: dict[tuple[str, str, str], Missing] = {
     ("GET", EXPIRATION, "within"): Missing(400, "bad_request", "Invalid expiration value."),
     ("GET", "/health/checks/port-listener/{port}", "port"): Missing(400, "bad_request", "Invalid port"),
     ("GET", "/health/checks/protocol-listener/{protocols}", "protocols"): Missing(503),
-    ("GET", "/users/{user}/queues", "user"): LISTED,
     ("GET", WITHOUT_LEADERS, "vhost"): LISTED,
     ("GET", WITHOUT_LEADERS + "/pattern/{pattern}", "vhost"): LISTED,
     ("POST", BETWEEN, "destination"): Missing(404, "not_found", "no queue 'NAME' in vhost '/'"),
@@ -190,10 +187,6 @@ MISSING: dict[tuple[str, str, str], Missing] = {
     ("PUT", TOPICS, "vhost"): NO_VHOST_OR_USER,
     ("PUT", TOPICS + "/{exchange}", "user"): NO_VHOST_OR_USER,
     ("PUT", TOPICS + "/{exchange}", "vhost"): NO_VHOST_OR_USER,
-    ("PUT", "/queues/{vhost}/{queue}/pause", "queue"): NOT_FOUND,
-    ("PUT", "/queues/{vhost}/{queue}/pause", "vhost"): NOT_FOUND,
-    ("PUT", "/queues/{vhost}/{queue}/resume", "queue"): NOT_FOUND,
-    ("PUT", "/queues/{vhost}/{queue}/resume", "vhost"): NOT_FOUND,
     ("PUT", "/user-limits/{user}/{name}", "name"): Missing(400, "bad_request"),
     ("PUT", "/user-limits/{user}/{name}", "user"): Missing(400, "bad_request"),
     ("PUT", "/vhost-limits/{vhost}/{name}", "name"): Missing(400, "bad_request"),
@@ -206,7 +199,7 @@ PUBLIC = {
     "/health/checks/ready-to-serve-clients",
     "/version",
 }
-ENDLESS = {"/livelog"}  # whose answer goes on as long as the client stays
+ENDLESS = {"/livelog"}  # whose answer goes on as long as the client stays: test_logs.py has them
 FREE_PARTS = {"password", "pattern"}  # which name nothing
 # Resources that a PUT makes: the part that names them, the column that shows that name, and where they are listed.
 MADE: dict[str, tuple[str, str, str]] = {
