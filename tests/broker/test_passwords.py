@@ -23,7 +23,8 @@ from leveret.broker.passwords import (
     matches,
 )
 
-BY_BCRYPT = bcrypt.hashpw(b"secret", b"$2b$04$2.4ZgsTI7KGdkEXR08dRa.").decode()  # one salt for all runs: tests are called by it
+# One salt for all runs: tests are called by it, and have the same names in every process.
+BY_BCRYPT = bcrypt.hashpw(b"secret", b"$2b$04$2.4ZgsTI7KGdkEXR08dRa.").decode()
 
 
 def digest(algorithm: str, password: bytes, salt: bytes = b"salt") -> str:
