@@ -17,10 +17,16 @@ from leveret.cli.ctl_output import write
 from leveret.cli.formatters import json_text
 
 BUILT_IN: Final = (
+    "rabbitmq_auth_mechanism_ssl",
+    "rabbitmq_consistent_hash_exchange",
     "rabbitmq_delayed_message_exchange",
+    "rabbitmq_event_exchange",
     "rabbitmq_management",
     "rabbitmq_management_agent",
     "rabbitmq_message_deduplication",
+    "rabbitmq_prometheus",
+    "rabbitmq_random_exchange",
+    "rabbitmq_recent_history_exchange",
 )
 
 
