@@ -33,6 +33,7 @@ API: Final = "leveret.management.http.serving"
 METRICS: Final = "leveret.management.metrics.serving"
 SCHEMES: Final = {API: ("http", "https"), METRICS: ("http+prometheus", "https+prometheus")}
 PURPOSES: Final = {API: "the HTTP API", METRICS: "the metrics"}  # of certificates, for people
+FLAGS: Final = {API: "--management-port", METRICS: "--prometheus-port"}
 HANDED: Final = {API: ("http", "https"), METRICS: ("metrics", "metrics-tls")}  # names of sockets of systemd
 
 
@@ -67,7 +68,11 @@ class HttpListeners:
         plain_name, encrypted_name = HANDED[self._module]
         self._sockets.extend(adopt_http(handed.pop(plain_name, [])))
         if port is not None and not self._sockets:
-            self._sockets.extend(await listen_http(hosts, port))
+            try:
+                self._sockets.extend(await listen_http(hosts, port))
+            except CannotListen as error:  # often a RabbitMQ that runs on the same machine has the port
+                text = f"{error} ({PURPOSES[self._module]}: {FLAGS[self._module]})"
+                raise CannotListen(text) from None
         encrypted = handed.pop(encrypted_name, [])
         if encrypted or tls.port is not None:
             try:
