@@ -70,8 +70,8 @@ class HttpListeners:
         if port is not None and not self._sockets:
             try:
                 self._sockets.extend(await listen_http(hosts, port))
-            except CannotListen as error:  # often a RabbitMQ that runs on the same machine has the port
-                text = f"{error} ({PURPOSES[self._module]}: {FLAGS[self._module]})"
+            except CannotListen as failure:  # often a RabbitMQ that runs on the same machine has the port
+                text = f"{failure} ({PURPOSES[self._module]}: {FLAGS[self._module]})"
                 raise CannotListen(text) from None
         encrypted = handed.pop(encrypted_name, [])
         if encrypted or tls.port is not None:
