@@ -94,20 +94,19 @@ class Group(LogEntry):
         self.octets: i64 = 0  # content of the messages
         self.early = False
 
-    def is_ahead_of(self, commits: list[int]) -> bool:
+    def is_ahead_of(self, uncommitted: dict[int, int]) -> bool:
         """Whether a queue that it takes from may be defined on the disk when one that it brings to is not.
 
-        So it is if a commit of definitions lies between them: for each, this has the first queue id too new for it.
+        So it is if the definition of the latter is in a later commit: this has them by the queues' ids, of those that
+        are not done.
         """
-        newest: i64 = -1
+        if not uncommitted:
+            return False
+        latest = 0
         for message in self.messages:
             for target in message.targets or []:
-                if target.queue.id > newest:
-                    newest = target.queue.id
-        if newest < commits[0]:
-            return False
-        oldest = min([queue_id for _, queue_id in self.settled])
-        return any(oldest < commit <= newest for commit in commits)
+                latest = max(latest, uncommitted.get(int(target.queue.id), 0))
+        return any(uncommitted.get(int(queue_id), 0) < latest for _, queue_id in self.settled)
 
 
 class Copy(LogEntry):

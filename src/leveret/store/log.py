@@ -67,8 +67,7 @@ class MessageLog:
         self._unsynced = False
         self._unsynced_groups = False  # whether what was not synced has groups in it
         self.always_sync: Final = always_sync
-        # For each commit of definitions, the last that is done and those under way: the first queue id too new for it.
-        self.commits: Final[list[int]] = [0]
+        self.uncommitted: Final[dict[int, int]] = {}  # by queue id: the commit of its definition, until that is done
         self.segments: Final[dict[int, Segment]] = {}
         self.active = Segment(0)
         self.pending: list[LogEntry] = []
@@ -289,7 +288,7 @@ class MessageLog:
         self._cancel_passing(group)
         settled = [(int(self.resolve(message.place)), int(queue_id)) for message, queue_id in group.settled]
         settled = [(place, queue_id) for place, queue_id in settled if place >= 0]
-        if settled and group.is_ahead_of(self.commits):
+        if settled and group.is_ahead_of(self.uncommitted):
             group.early = True
             settled = []
         messages: list[Message] = []
