@@ -223,6 +223,17 @@ def test_columns(api: Api, numbered: str) -> None:
     assert api.get("/api/whoami", columns="name") == {"name": "guest"}
 
 
+def test_names_that_are_not_utf_8_can_be_read_by_everybody(api: Api) -> None:
+    queue = "/api/queues/%2F/octets-%C3%A9-%E2%82-%FF"
+    api.put(queue, {})
+    shown = "octets-é-\ufffd-\ufffd"  # as RabbitMQ shows them
+    for path in (queue, "/api/queues", "/api/definitions"):
+        body = api.call("GET", path).body
+        assert b"\\ud" not in body
+        assert f'"{shown}"'.encode() in body
+    api.delete(queue)
+
+
 @pytest.mark.parametrize(
     ("query", "error"),
     [

@@ -11,6 +11,7 @@ import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, MutableMapping, Sequence
 from typing import Any, Final, TypeAlias
 
+from leveret.amqp.text import well_formed
 from leveret.management.http.errors import Refused
 
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -21,7 +22,7 @@ VARY_WITH_BODY: Final = "accept, accept-encoding, origin"
 VARY: Final = "origin"
 WITHOUT_LENGTH: Final = 204
 
-encoded: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False, allow_nan=False).encode
+ENCODER: Final = json.JSONEncoder(ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":"))
 
 
 class Answer:
@@ -39,6 +40,11 @@ class Streamed:
     def __init__(self, pieces: AsyncGenerator[bytes], headers: Mapping[str, str]) -> None:
         self.pieces: Final = pieces
         self.headers: Final = headers
+
+
+def encoded(value: object) -> str:
+    """A value as JSON on one line."""
+    return well_formed(ENCODER.encode(value))
 
 
 def of_json(value: object, status: int = 200) -> Answer:
