@@ -170,6 +170,11 @@ def test_who_takes_long_to_be_answered_is_not_hung_up_on(monkeypatch: pytest.Mon
     assert answered.count(b"HTTP/1.1 204") == 1
 
 
+def test_who_does_not_take_an_answer_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uvicorn_server, "STALL_TIMEOUT", 0.05)
+    assert asyncio.run(conversation(b"GET /large HTTP/1.1\r\nhost: x\r\n\r\n", takes=False)) == b""
+
+
 @pytest.mark.parametrize(("others", "answer"), [(1, b"HTTP/1.1 204"), (2, b"HTTP/1.1 503"), (4, b"")])
 def test_more_connections_than_there_may_be(monkeypatch: pytest.MonkeyPatch, others: int, answer: bytes) -> None:
     monkeypatch.setattr(uvicorn_server, "MOST_CONNECTIONS", 3)
@@ -178,25 +183,40 @@ def test_more_connections_than_there_may_be(monkeypatch: pytest.MonkeyPatch, oth
     assert answered[: len(b"HTTP/1.1 204")] == answer
 
 
-async def conversation(sent: bytes, others: int = 0) -> bytes:
-    """What a server answers to this, before it hangs up; that many others are connected and say nothing."""
+async def conversation(sent: bytes, others: int = 0, takes: bool = True) -> bytes:
+    """What a server answers to this, before it hangs up; that many others are connected and say nothing.
 
-    async def application(scope: object, _receive: object, send: object) -> None:
-        if scope["path"] == "/slow":  # type: ignore[index]
+    A client that takes nothing waits until the server is rid of the answer.
+    """
+    hung_up = asyncio.Event()
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] == "/slow":
             await asyncio.sleep(0.15)
-        await send({"type": "http.response.start", "status": 204, "headers": []})  # type: ignore[operator]
-        await send({"type": "http.response.body", "body": b""})  # type: ignore[operator]
+        if scope["path"] == "/large":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": bytes(50_000_000), "more_body": True})
+            await send({"type": "http.response.body", "body": b"", "more_body": True})
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            hung_up.set()
+            return
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
 
     listener = await asyncio.get_running_loop().create_server(asyncio.Protocol, "127.0.0.1", 0)
     sock = listener.sockets[0].dup()  # type: ignore[attr-defined]
     listener.close()
-    served = uvicorn_server.server(application, None)  # type: ignore[arg-type]
+    served = uvicorn_server.server(application, None)
     task = asyncio.create_task(served.serve([sock]))
     silent = [await asyncio.open_connection(*sock.getsockname()) for _ in range(others)]
     reader, writer = await asyncio.open_connection(*sock.getsockname())
     try:
         writer.write(sent)
         async with asyncio.timeout(10):
+            if not takes:
+                await hung_up.wait()
+                return b""
             return await reader.read()
     except ConnectionResetError:
         return b""

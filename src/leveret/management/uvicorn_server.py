@@ -19,16 +19,18 @@ KEEP_ALIVE: Final = 60  # seconds that a client's connection may be idle
 MOST_CONNECTIONS: Final = 1000  # others are answered 503: open files are for AMQP clients
 MOST_SOCKETS: Final = 1200  # others are closed at once
 REQUEST_TIMEOUT: Final = 30.0  # seconds in which the first request has to be there
+STALL_TIMEOUT: Final = 30.0  # seconds in which a client has to take what waits for it, as in RabbitMQ
 
 
 class Protocol(H11Protocol):
     """uvicorn's connection with a client, which may not wait for ever to say what it wants.
 
     uvicorn itself closes a connection that is silent behind an answer, not one that says nothing at all, or little by
-    little. Strangers would have all open files so.
+    little. Strangers would have all open files so. Nor may it let an answer lie, which takes memory.
     """
 
     waiting: asyncio.TimerHandle | None = None
+    stalled: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has connected."""
@@ -41,6 +43,7 @@ class Protocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone."""
         self._wait_no_more()
+        self._take_note_of_progress()
         super().connection_lost(exc)
 
     def handle_events(self) -> None:
@@ -54,6 +57,21 @@ class Protocol(H11Protocol):
         self._wait_no_more()
         self._wait(KEEP_ALIVE)
         super().on_response_complete()
+
+    def pause_writing(self) -> None:
+        """The client takes less than it is sent."""
+        super().pause_writing()
+        self.stalled = self.loop.call_later(STALL_TIMEOUT, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """It has taken nearly all."""
+        self._take_note_of_progress()
+        super().resume_writing()
+
+    def _take_note_of_progress(self) -> None:
+        if self.stalled is not None:
+            self.stalled.cancel()
+            self.stalled = None
 
     def _wait(self, seconds: float) -> None:
         self.waiting = self.loop.call_later(seconds, self.transport.abort)

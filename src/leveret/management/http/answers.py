@@ -1,6 +1,7 @@
 """Answers: JSON in pieces, with RabbitMQ's headers.
 
-What a list says is made in slices, so it is sent as it was made: a large answer is never in one piece.
+What a list says is made in slices, so it is sent as it was made: a large answer is never in one piece. Of a very large
+one no more is made than the client takes, or some dozens of slow clients would have the memory.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, MutableMapping, Sequence
 from typing import Any, Final, TypeAlias
 
@@ -20,7 +22,9 @@ JSON: Final = "application/json"
 SECURITY_POLICY: Final = "script-src 'self' 'unsafe-eval' 'unsafe-inline'; object-src 'self'"
 VARY_WITH_BODY: Final = "accept, accept-encoding, origin"
 VARY: Final = "origin"
+OF_JSON: Final = {"content-type": JSON, "cache-control": "no-cache", "vary": VARY_WITH_BODY}
 WITHOUT_LENGTH: Final = 204
+MADE_BEFOREHAND: Final = 1024 * 1024  # octets of a list; what has no more says its length
 
 ENCODER: Final = json.JSONEncoder(ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":"))
 
@@ -54,7 +58,28 @@ def of_json(value: object, status: int = 200) -> Answer:
 
 def of_pieces(pieces: Sequence[bytes], status: int = 200) -> Answer:
     """An answer whose body is JSON already."""
-    return Answer(status, pieces, {"content-type": JSON, "cache-control": "no-cache", "vary": VARY_WITH_BODY})
+    return Answer(status, pieces, OF_JSON)
+
+
+async def of_generated(pieces: AsyncGenerator[bytes]) -> Answer | Streamed:
+    """An answer whose pieces, which are JSON, are made one by one: streamed if it is large."""
+    made: deque[bytes] = deque()
+    size = 0
+    async for piece in pieces:
+        made.append(piece)
+        size += len(piece)
+        if size >= MADE_BEFOREHAND:
+            return Streamed(followed(made, pieces), OF_JSON)
+    return of_pieces([*made])
+
+
+async def followed(made: deque[bytes], pieces: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+    """What is made already, which is let go of, and then the rest."""
+    async with contextlib.aclosing(pieces):
+        while made:
+            yield made.popleft()
+        async for piece in pieces:
+            yield piece
 
 
 def of_refusal(refused: Refused) -> Answer:
