@@ -127,6 +127,17 @@ def test_a_reason_may_be_longer_than_amqp_has_room_for(api: Api, leveret: Broker
     client.close()
 
 
+@pytest.mark.parametrize("values", [100_001, 1_000_000])
+def test_a_body_that_is_full_of_values_is_refused(api: Api, values: int) -> None:
+    body = b'{"arguments":[' + b",".join([b"[]"] * (values - 3)) + b"]}"
+    assert api.put("/api/queues/%2f/full", body).error == (400, "bad_request", "not_json")
+
+
+def test_a_body_may_be_large(api: Api) -> None:
+    body = {"routing_key": "large", "properties": {}, "payload": "[]," * 1_000_000, "payload_encoding": "string"}
+    assert api.post("/api/exchanges/%2f/amq.default/publish", body).json == {"routed": False}
+
+
 def test_a_search_that_takes_forever_for_many_names_stops_nobody(api: Api, leveret: BrokerProcess) -> None:
     api.put("/api/vhosts/searched")
     queues = [{"name": f"{'a' * 200}{number}!", "durable": False} for number in range(300)]

@@ -24,7 +24,7 @@ VARY_WITH_BODY: Final = "accept, accept-encoding, origin"
 VARY: Final = "origin"
 OF_JSON: Final = {"content-type": JSON, "cache-control": "no-cache", "vary": VARY_WITH_BODY}
 WITHOUT_LENGTH: Final = 204
-MADE_BEFOREHAND: Final = 1024 * 1024  # octets of a list; what has no more says its length
+MADE_BEFOREHAND: Final = 512 * 1024  # octets of a list; what has no more says its length
 
 ENCODER: Final = json.JSONEncoder(ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":"))
 

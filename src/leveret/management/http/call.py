@@ -25,6 +25,8 @@ from leveret.management.node import Node
 
 Receive: TypeAlias = Callable[[], Awaitable[Mapping[str, Any]]]
 
+LARGE: Final = 32768  # octets of a body that might hold up the broker while it is read
+MOST_VALUES: Final = 100_000  # in a body, which need a tenth of a second to be looked at
 NO_OBJECTS: Final = (b"", b"null", b"undefined")  # what RabbitMQ takes for an object without keys
 DEFAULT_EXCHANGE: Final = "amq.default"  # what paths call it
 OF_EXCHANGES: Final = ("exchange", "source", "destination")
@@ -136,12 +138,15 @@ class Call:
         """
         vhost = self.find_vhost()
         body = await self._received()
+        self._check_again(vhost)
+        return body
+
+    def _check_again(self, vhost: VirtualHost | None) -> None:
         if self.broker.users.find(self.user.name) is not self.user:
             raise not_authenticated("Not_Authorized")
         self.check_access()
         if vhost is not None and self.find_vhost() is not vhost:
             raise not_found("vhost_not_found")
-        return body
 
     def is_still_allowed(self) -> bool:
         """Whether the user is there, and may do this, after some time."""
@@ -173,11 +178,16 @@ class Call:
 
     async def json(self, *needed: str) -> dict[str, Any]:
         """The object that the body is, which has the keys that are needed. Refused if it is none, or lacks one."""
-        body = await self.body()
+        vhost = self.find_vhost()
+        body = await self._received()
         try:
-            value = {} if body in NO_OBJECTS else decoded(body)
+            if len(body) > LARGE:
+                value = await asyncio.to_thread(decoded, body, MOST_VALUES)
+            else:
+                value = {} if body in NO_OBJECTS else decoded(body, MOST_VALUES)
         except NotJson:
             raise bad_request("not_json") from None
+        self._check_again(vhost)
         if isinstance(value, str):
             raise bad_request(
                 "invalid payload: the request body JSON-decoded to a string. Is the input doubly-JSON-encoded?"
