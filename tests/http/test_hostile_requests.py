@@ -175,6 +175,12 @@ def test_who_says_nothing_more_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) ->
     assert answered.count(b"HTTP/1.1 204") == 1
 
 
+def test_who_does_not_send_a_body_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uvicorn_server, "BODY_TIMEOUT", 0.05)
+    sent = b"POST /slow HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\n{"
+    assert asyncio.run(conversation(sent)) == b""
+
+
 def test_who_takes_long_to_be_answered_is_not_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uvicorn_server, "REQUEST_TIMEOUT", 0.05)
     answered = asyncio.run(conversation(b"GET /slow HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"))

@@ -19,6 +19,7 @@ KEEP_ALIVE: Final = 60  # seconds that a client's connection may be idle
 MOST_CONNECTIONS: Final = 1000  # others are answered 503: open files are for AMQP clients
 MOST_SOCKETS: Final = 1200  # others are closed at once
 REQUEST_TIMEOUT: Final = 30.0  # seconds in which the first request has to be there
+BODY_TIMEOUT: Final = 60.0  # seconds in which more of a body has to come, as in RabbitMQ
 STALL_TIMEOUT: Final = 30.0  # seconds in which a client has to take what waits for it, as in RabbitMQ
 
 
@@ -51,6 +52,11 @@ class Protocol(H11Protocol):
         super().handle_events()
         if self.cycle is not None and not self.cycle.response_complete:
             self._wait_no_more()
+            if self.cycle.more_body:
+                self._wait(BODY_TIMEOUT)
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Log nothing of requests for HTTP/2 or WebSockets, which are answered as if they were none."""
 
     def on_response_complete(self) -> None:
         """An answer was sent."""

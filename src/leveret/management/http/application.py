@@ -69,6 +69,7 @@ RESOURCES: Final[tuple[Resource, ...]] = (
 )
 PREFIX: Final = "/api"
 NOT_ENCODED: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+HOST: Final = re.compile(rb"^https?://[^/]*", re.IGNORECASE)  # which a path may begin with (RFC 9112, 3.2.2)
 PROGRAM: Final = Path(downloads.__file__).with_name("rabbitmqadmin.py")
 COMMAND_LINE_PAGE: Final = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>rabbitmqadmin</title></head><body>
@@ -106,10 +107,11 @@ class EncodedPaths:
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Pass a request on."""
         if scope["type"] == "http":
-            if NOT_ENCODED.search(scope["raw_path"]):
+            raw_path = HOST.sub(b"", scope["raw_path"])
+            if NOT_ENCODED.search(raw_path):
                 await send_answer(of_refusal(malformed()), send, scope["method"] != "HEAD")
                 return
-            path = scope["raw_path"].decode("latin-1")
+            path = raw_path.decode("latin-1") or "/"
             if self._prefix:
                 if path != self._prefix and not path.startswith(f"{self._prefix}/"):
                     await NOWHERE(scope, receive, send)

@@ -73,7 +73,7 @@ class Call:
         """The virtual host that the path names, or else the header x-vhost; None if neither does."""
         if "vhost" in self._arguments:
             return self.argument("vhost")
-        return self.headers.get("x-vhost") or None
+        return self.headers.get("x-vhost", "").encode("latin-1").decode("utf-8", "surrogateescape") or None
 
     def find_vhost(self) -> VirtualHost | None:
         """The virtual host that is named, if it is there."""

@@ -23,7 +23,7 @@ log: Final = logging.getLogger("leveret.management")
 
 Handler: TypeAlias = Callable[[Call], Awaitable[object]]
 
-KNOWN_METHODS: Final = ("HEAD", "GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE")
+KNOWN_METHODS: Final = ("HEAD", "GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 NOBODY: Final = User("", "", "", ())
 
 
