@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, MutableMapping
+from typing import Any
 
-from leveret.management.http.answers import MADE_BEFOREHAND, Answer, Streamed, of_generated
+from leveret.management.http.answers import MADE_BEFOREHAND, Answer, Streamed, of_generated, send_stream
 
 PIECE = bytes(MADE_BEFOREHAND // 4)
 
@@ -34,3 +35,25 @@ def test_no_more_of_a_large_answer_is_made_than_a_client_takes() -> None:
         assert await anext(answer.pieces, None) is None
 
     asyncio.run(taken([]))
+
+
+def test_nothing_more_is_made_for_a_client_that_is_gone() -> None:
+    async def receive() -> dict[str, object]:
+        await taken.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        if message.get("body"):
+            taken.set()
+            await asyncio.sleep(0)
+
+    taken = asyncio.Event()
+    seen: list[int] = []
+
+    async def streamed() -> None:
+        answer = await of_generated(made(100, seen))
+        assert isinstance(answer, Streamed)
+        await send_stream(answer, receive, send, True)
+
+    asyncio.run(streamed())
+    assert len(seen) < 10

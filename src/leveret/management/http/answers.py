@@ -16,6 +16,7 @@ from typing import Any, Final, TypeAlias
 from leveret.amqp.text import well_formed
 from leveret.management.http.errors import Refused
 
+Receive: TypeAlias = Callable[[], Awaitable[Mapping[str, Any]]]
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 JSON: Final = "application/json"
@@ -90,11 +91,8 @@ def of_refusal(refused: Refused) -> Answer:
     return Answer(refused.status, [body], {"content-type": JSON, **refused.headers})
 
 
-async def send_answer(answer: Answer | Streamed, send: Send, with_body: bool) -> None:
+async def send_answer(answer: Answer, send: Send, with_body: bool) -> None:
     """Send an answer, of which HEAD wants the headers alone; between two pieces the broker works."""
-    if isinstance(answer, Streamed):
-        await send_stream(answer, send, with_body)
-        return
     headers = {"content-security-policy": SECURITY_POLICY, "vary": VARY, **answer.headers}
     if answer.status != WITHOUT_LENGTH:
         headers["content-length"] = str(sum(map(len, answer.pieces)))
@@ -106,14 +104,26 @@ async def send_answer(answer: Answer | Streamed, send: Send, with_body: bool) ->
     await send({"type": "http.response.body", "body": pieces[-1] if pieces else b""})
 
 
-async def send_stream(answer: Streamed, send: Send, with_body: bool) -> None:
-    """Send an answer as it is made. Who takes it slowly is waited for, and has no more than one piece made for them."""
+async def send_stream(answer: Streamed, receive: Receive, send: Send, with_body: bool) -> None:
+    """Send an answer as it is made. Who takes it slowly is waited for, and has no more than one piece made for them.
+
+    Nothing is made for a client that is gone.
+    """
     await send(start(200, {"content-security-policy": SECURITY_POLICY, "vary": VARY, **answer.headers}))
-    if with_body:
+    gone = asyncio.ensure_future(disconnected(receive))
+    try:
         async with contextlib.aclosing(answer.pieces) as pieces:
-            async for piece in pieces:
+            while with_body and not gone.done() and (piece := await anext(pieces, None)) is not None:
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
+    finally:
+        gone.cancel()
     await send({"type": "http.response.body", "body": b""})
+
+
+async def disconnected(receive: Receive) -> None:
+    """Wait until the client is gone."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def start(status: int, headers: Mapping[str, str]) -> MutableMapping[str, Any]:

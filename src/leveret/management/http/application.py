@@ -39,8 +39,7 @@ from leveret.management.http import (
     users,
     vhosts,
 )
-from leveret.management.http.answers import Send, of_refusal, send_answer
-from leveret.management.http.call import Receive
+from leveret.management.http.answers import Receive, Send, of_refusal, send_answer
 from leveret.management.http.errors import malformed, object_not_found
 from leveret.management.http.resource import Resource
 from leveret.management.node import Node

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 from urllib.parse import parse_qsl, unquote
 
 from leveret.broker.users import User
 from leveret.broker.vhost import VirtualHost
 from leveret.management.history import Ranges
 from leveret.management.http.access import is_administrator
+from leveret.management.http.answers import Receive, disconnected
 from leveret.management.http.errors import (
     Refused,
     bad_request,
@@ -22,8 +23,6 @@ from leveret.management.http.errors import (
 )
 from leveret.management.json_values import NotJson, decoded
 from leveret.management.node import Node
-
-Receive: TypeAlias = Callable[[], Awaitable[Mapping[str, Any]]]
 
 LARGE: Final = 32768  # octets of a body that might hold up the broker while it is read
 MOST_VALUES: Final = 100_000  # in a body, which need a tenth of a second to be looked at
@@ -61,6 +60,10 @@ class Call:
         """Refused if the user may not do this."""
         self._access(self)
 
+    def header(self, name: str) -> str:
+        """A header in UTF-8, empty if there is none."""
+        return self.headers.get(name, "").encode("latin-1").decode("utf-8", "surrogateescape")
+
     # what the path names
 
     def argument(self, name: str) -> str:
@@ -73,7 +76,7 @@ class Call:
         """The virtual host that the path names, or else the header x-vhost; None if neither does."""
         if "vhost" in self._arguments:
             return self.argument("vhost")
-        return self.headers.get("x-vhost", "").encode("latin-1").decode("utf-8", "surrogateescape") or None
+        return self.header("x-vhost") or None
 
     def find_vhost(self) -> VirtualHost | None:
         """The virtual host that is named, if it is there."""
@@ -158,8 +161,7 @@ class Call:
 
     async def disconnected(self) -> None:
         """Wait until the client is gone."""
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
+        await disconnected(self._receive)
 
     async def _received(self) -> bytes:
         pieces: list[bytes] = []

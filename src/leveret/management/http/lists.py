@@ -15,6 +15,7 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from leveret.broker.broker import Broker
 from leveret.broker.pattern import InvalidPattern, Pattern
+from leveret.management.history import Ranges, asked_ranges
 from leveret.management.http.answers import Answer, Streamed, encoded, of_generated
 from leveret.management.http.call import Call
 from leveret.management.http.columns import asked_for, dotted, extracted
@@ -28,7 +29,8 @@ BY_VHOST_AND_NAME: Final = ("vhost", "name")
 DEFAULT_PAGE_SIZE: Final = 100
 LARGEST_PAGE: Final = 500
 LOOKED_AT_AT_ONCE: Final = 200  # items, which takes less than a millisecond
-SHOWN_AT_ONCE: Final = 10  # likewise
+SHOWN_AT_ONCE: Final = 10  # likewise, but for those with samples: each may have thousands
+NO_SAMPLES: Final = Ranges()
 ALIKE: Final[tuple[set[type], ...]] = (
     {str},
     {int},
@@ -166,7 +168,8 @@ class List(Generic[Item]):
         shown = [(name, extract) for name, extract in self.columns.items() if columns is None or name in columns]
         gathered: list[str] = []
         size = 0
-        async for chunk in in_slices(in_chunks(items, SHOWN_AT_ONCE)):
+        at_once = SHOWN_AT_ONCE if asked_ranges(call.query) == NO_SAMPLES else 1
+        async for chunk in in_slices(in_chunks(items, at_once)):
             rows = extracted([row_of(item, broker, shown) for item in chunk], columns)
             gathered.append(encoded(rows)[1:-1])
             size += len(gathered[-1])
