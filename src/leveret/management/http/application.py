@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import MutableMapping
+from html import escape
 from pathlib import Path
 from typing import Any, Final
 
@@ -73,7 +74,7 @@ PROGRAM: Final = Path(downloads.__file__).with_name("rabbitmqadmin.py")
 COMMAND_LINE_PAGE: Final = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>rabbitmqadmin</title></head><body>
 <h1>rabbitmqadmin</h1>
-<p><a href="/cli/rabbitmqadmin" download>Download</a> it, make it executable, and put it into your PATH. It needs
+<p><a href="{prefix}/cli/rabbitmqadmin" download>Download</a> it, make it executable, and put it into your PATH. It needs
 Python 3.6 or later.</p>
 <pre>rabbitmqadmin --help
 rabbitmqadmin -u USER -p PASSWORD list queues name messages</pre>
@@ -120,14 +121,20 @@ class EncodedPaths:
         await self._app(scope, receive, send)  # type: ignore[arg-type]
 
 
-async def home(_request: Request) -> Response:
+def prefix_of(request: Request) -> str:
+    """What all paths begin with."""
+    node: Node = request.app.state.node
+    return node.http.path_prefix
+
+
+async def home(request: Request) -> Response:
     """Where people with a browser land."""
-    return Response("Leveret's HTTP API is at /api\n", media_type="text/plain")
+    return Response(f"Leveret's HTTP API is at {prefix_of(request)}/api\n", media_type="text/plain")
 
 
-async def command_line(_request: Request) -> Response:
+async def command_line(request: Request) -> Response:
     """Where RabbitMQ's users find its program for the command line."""
-    return HTMLResponse(COMMAND_LINE_PAGE)
+    return HTMLResponse(COMMAND_LINE_PAGE.format(prefix=escape(prefix_of(request))))
 
 
 async def program(_request: Request) -> Response:
