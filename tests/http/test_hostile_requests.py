@@ -175,6 +175,11 @@ def test_who_says_nothing_more_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) ->
     assert answered.count(b"HTTP/1.1 204") == 1
 
 
+def test_who_does_not_take_an_answer_keeps_no_broker_from_stopping(caplog: pytest.LogCaptureFixture) -> None:
+    asyncio.run(conversation(b"GET /large HTTP/1.1\r\nhost: x\r\n\r\n", stops=True))
+    assert caplog.messages == []
+
+
 def test_who_does_not_send_a_body_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uvicorn_server, "BODY_TIMEOUT", 0.05)
     sent = b"POST /slow HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\n{"
@@ -200,17 +205,18 @@ def test_more_connections_than_there_may_be(monkeypatch: pytest.MonkeyPatch, oth
     assert answered[: len(b"HTTP/1.1 204")] == answer
 
 
-async def conversation(sent: bytes, others: int = 0, takes: bool = True) -> bytes:
+async def conversation(sent: bytes, others: int = 0, takes: bool = True, stops: bool = False) -> bytes:
     """What a server answers to this, before it hangs up; that many others are connected and say nothing.
 
-    A client that takes nothing waits until the server is rid of the answer.
+    A client that takes nothing waits until the server is rid of the answer, which is told to stop if it `stops`.
     """
-    hung_up = asyncio.Event()
+    began, hung_up = asyncio.Event(), asyncio.Event()
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
         if scope["path"] == "/slow":
             await asyncio.sleep(0.15)
         if scope["path"] == "/large":
+            began.set()
             await send({"type": "http.response.start", "status": 200, "headers": []})
             await send({"type": "http.response.body", "body": bytes(50_000_000), "more_body": True})
             await send({"type": "http.response.body", "body": b"", "more_body": True})
@@ -231,7 +237,10 @@ async def conversation(sent: bytes, others: int = 0, takes: bool = True) -> byte
     try:
         writer.write(sent)
         async with asyncio.timeout(10):
-            if not takes:
+            if stops:
+                await began.wait()
+                served.should_exit = True
+            if stops or not takes:
                 await hung_up.wait()
                 return b""
             return await reader.read()

@@ -15,6 +15,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import Server
 
 GOODBYE: Final = 1  # seconds for requests that are being answered when the broker stops
+LAST_CALL: Final = 0.7  # seconds of them for clients to take the answers
 KEEP_ALIVE: Final = 60  # seconds that a client's connection may be idle
 MOST_CONNECTIONS: Final = 1000  # others are answered 503: open files are for AMQP clients
 MOST_SOCKETS: Final = 1200  # others are closed at once
@@ -73,6 +74,12 @@ class Protocol(H11Protocol):
         """It has taken nearly all."""
         self._take_note_of_progress()
         super().resume_writing()
+
+    def shutdown(self) -> None:
+        """The broker stops. Who has not taken an answer by then is hung up on before uvicorn logs an error."""
+        super().shutdown()
+        self._wait_no_more()
+        self._wait(LAST_CALL)
 
     def _take_note_of_progress(self) -> None:
         if self.stalled is not None:

@@ -74,8 +74,8 @@ PROGRAM: Final = Path(downloads.__file__).with_name("rabbitmqadmin.py")
 COMMAND_LINE_PAGE: Final = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>rabbitmqadmin</title></head><body>
 <h1>rabbitmqadmin</h1>
-<p><a href="{prefix}/cli/rabbitmqadmin" download>Download</a> it, make it executable, and put it into your PATH. It needs
-Python 3.6 or later.</p>
+<p><a href="{prefix}/cli/rabbitmqadmin" download>Download</a> it, make it executable, and put it into your PATH.
+It needs Python 3.6 or later.</p>
 <pre>rabbitmqadmin --help
 rabbitmqadmin -u USER -p PASSWORD list queues name messages</pre>
 </body></html>
