@@ -68,7 +68,8 @@ class RemoteClient:
     def call(self, method: str, *path: str, body: object = None, query: str = "", reason: str = "") -> Any:
         """The JSON that comes back, None if nothing does. Raises ControlFailure."""
         octets = b"" if body is None else json.dumps(body).encode()
-        return self.send(method, path, octets, {"x-reason": reason} if reason else {}, query)
+        header = reason.encode("utf-8", "surrogateescape").decode("latin-1")  # which is how http.client encodes it
+        return self.send(method, path, octets, {"x-reason": header} if reason else {}, query)
 
     def send(self, method: str, path: tuple[str, ...], octets: bytes, headers: dict[str, str], query: str = "") -> Any:
         """Send a request with a body as it is."""
