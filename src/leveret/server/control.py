@@ -225,11 +225,15 @@ def peer_user(sock: socket.socket) -> int | None:
 
 
 def parse(line: bytes) -> dict[str, object]:
-    """A request's object, or BadRequest. Half a character can't be kept, but for those that stand for an octet."""
+    """A request's object, or BadRequest. Half a character can't be kept, but for those that stand for an octet.
+
+    Such octets may be those of a whole character, where a client took its arguments for ASCII.
+    """
     try:
         request = json.loads(line)
         if b"\\" in line:
-            json.dumps(request, ensure_ascii=False).encode("utf-8", "surrogateescape")
+            octets = json.dumps(request, ensure_ascii=False).encode("utf-8", "surrogateescape")
+            request = json.loads(octets.decode("utf-8", "surrogateescape"))
     except (ValueError, RecursionError):
         raise BadRequest("a request is one line of JSON") from None
     if not isinstance(request, dict):

@@ -65,7 +65,7 @@ async def serve(configuration: Configuration, output: LogOutput, configure_again
 
     report(configuration, running, listeners, handed)
     watch.start()
-    print(" ".join(["ready", *listeners.main_urls()]), flush=True)
+    say_ready(listeners.main_urls())
     listeners.serve_http(partial(managed_node, settings, running.tick, listeners, watch, reload, output.recent))
     gc.freeze()  # what is there now stays: no need to look at it again and again
     manager.tell("READY=1", f"STATUS=listening on {', '.join(listeners.urls)}")
@@ -117,6 +117,14 @@ async def open_control(
     control = ControlServer(commands, folder, on_stop)
     await control.start()
     return control
+
+
+def say_ready(urls: list[str]) -> None:
+    """Say so on standard output. A broker that serves goes on if nobody reads that."""
+    try:
+        os.write(sys.stdout.fileno(), f"{' '.join(['ready', *urls])}\n".encode("utf-8", "surrogateescape"))
+    except OSError as error:
+        log.warning("cannot say on standard output that the broker is ready: %s", error.strerror)
 
 
 def report(

@@ -172,8 +172,8 @@ async def delete_of_user(call: Call) -> None:
 
 
 def reason(call: Call) -> str:
-    """Why a connection is closed."""
-    return call.headers.get(REASON) or CLOSED_BY_OPERATOR
+    """Why a connection is closed. Its octets go to the client as they came, which are those of UTF-8."""
+    return call.headers.get(REASON, "").encode("latin-1").decode("utf-8", "surrogateescape") or CLOSED_BY_OPERATOR
 
 
 RESOURCES: Final = (
