@@ -17,7 +17,7 @@ import pytest
 
 from leveret.broker.broker import Broker
 from leveret.management.control_socket import ADDRESS_LIMIT, NAME, REQUEST_LIMIT
-from leveret.server.control import CannotControl, ControlServer, DataFolderInUse
+from leveret.server.control import CannotControl, ControlServer, DataFolderInUse, parse
 from leveret.server.control_commands import ControlCommands
 from tests.ctl.conftest import leveretctl
 from tests.support.broker_process import BrokerProcess
@@ -296,3 +296,8 @@ def test_a_long_listing_lets_the_broker_work(tmp_path: Path) -> None:
         await server.close()
 
     in_loop(work)
+
+
+def test_octets_that_make_up_a_character_are_that_character() -> None:
+    """As a client sends them that took its arguments for ASCII: there are no two names of the same octets."""
+    assert parse(b'{"vhost": "gr\\udcc3\\udcbcn \\udcff"}') == {"vhost": "gr\u00fcn \udcff"}
