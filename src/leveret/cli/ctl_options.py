@@ -94,9 +94,14 @@ class Options:
         self.address_family: Final = given.get("address-family", "IPv4")
         self.across_all_vhosts: Final = "across-all-vhosts" in given
         self.minimal: Final = "minimal" in given
-        self.url: Final = given.get("url") or os.environ.get("LEVERET_URL")
+        self.url: Final = url(given)
         self.banner: Final = not self.quiet and self.formatter not in MACHINE_READABLE
         self.data_dir: Final = Path(given.get("data-dir") or os.environ.get("LEVERET_DATA_DIR") or DEFAULT_DATA_DIR)
+
+
+def url(given: dict[str, str]) -> str | None:
+    """The HTTP API that is asked, if one is. A flag that names a data folder counts more than a variable."""
+    return given.get("url") or (None if given.get("data-dir") else os.environ.get("LEVERET_URL") or None)
 
 
 def one_of(given: dict[str, str], name: str, choices: Sequence[str], command: Command) -> str:

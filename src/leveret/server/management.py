@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from leveret.server.from_settings import management_hosts, metrics_hosts
 from leveret.server.listener import CannotListen, check_listening, open_sockets, url_of
 from leveret.server.service_manager import HandedSockets
 from leveret.server.settings import Settings
@@ -126,18 +125,6 @@ class HttpListeners:
             await serving.close()
         for sock in self._sockets + self._encrypted:
             sock.close()
-
-
-async def open_http(
-    management: HttpListeners, metrics: HttpListeners, settings: Settings, handed: HandedSockets
-) -> None:
-    """Listen where the settings say so, or on what systemd handed over; CannotListen, and then nothing listens."""
-    try:
-        await management.open(management_hosts(settings), settings.management_port, management_tls(settings), handed)
-        await metrics.open(metrics_hosts(settings), settings.prometheus_port, metrics_tls(settings), handed)
-    except CannotListen:
-        await asyncio.gather(management.close(), metrics.close())
-        raise
 
 
 def management_tls(settings: Settings) -> HttpTls:
