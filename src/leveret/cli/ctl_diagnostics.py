@@ -59,7 +59,7 @@ def diagnose(question: Question, command: Command, options: Options, words: list
         known = {
             "node": status.get("node_name"),
             "timeout": options.timeout * 1000,
-            "seconds": options.timeout_if_given or UPGRADE_TIMEOUT,
+            "seconds": options.timeout_or(UPGRADE_TIMEOUT),
             "place": "all vhosts" if options.across_all_vhosts else f"vhost {options.vhost}",
         }
         write([line.format(**given, **known) for line in command.banner])

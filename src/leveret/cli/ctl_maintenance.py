@@ -26,7 +26,7 @@ def await_online_nodes(command: Command, options: Options, words: list[str]) -> 
     with connect(options) as client:
         node = node_status(client).get("node_name")
     if options.banner:
-        seconds = options.timeout_if_given or STARTUP
+        seconds = options.timeout_or(STARTUP)
         write([line.format(count=words[0], node=node, seconds=seconds) for line in command.banner])
     if int(words[0]) > 1:
         raise ControlFailure(SOFTWARE, f"Error: Not enough nodes joined {node}'s cluster, which has one.", "Error:\n")

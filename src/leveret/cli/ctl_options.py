@@ -80,7 +80,7 @@ class Options:
         self.tags: Final = given.get("tags")
         self.default_queue_type: Final = given.get("default-queue-type")
         self.pre_hashed: Final = "pre-hashed-password" in given
-        self.timeout_if_given: Final = self.timeout if "timeout" in given else None
+        self._has_timeout: Final = "timeout" in given
         self.if_empty: Final = "if-empty" in given
         self.if_unused: Final = "if-unused" in given
         self.used: Final = "used" in given
@@ -97,6 +97,10 @@ class Options:
         self.url: Final = url(given)
         self.banner: Final = not self.quiet and self.formatter not in MACHINE_READABLE
         self.data_dir: Final = Path(given.get("data-dir") or os.environ.get("LEVERET_DATA_DIR") or DEFAULT_DATA_DIR)
+
+    def timeout_or(self, default: int) -> int:
+        """The timeout in seconds if it is given, of which 0 is to look once; or else the command's own."""
+        return self.timeout if self._has_timeout else default
 
 
 def url(given: dict[str, str]) -> str | None:

@@ -221,7 +221,7 @@ def cipher_names() -> list[str]:
 
 def await_startup(_command: Command, options: Options, _words: list[str]) -> int:
     """Return when the broker serves."""
-    until_there(options, options.timeout_if_given or STARTUP, lambda status: True)
+    until_there(options, options.timeout_or(STARTUP), lambda status: True)
     if options.formatter == "json":
         write([json_text({"result": "ok"})])
     return 0
@@ -231,7 +231,7 @@ def wait(command: Command, options: Options, words: list[str]) -> int:
     """Return when the broker with a process number serves; UNAVAILABLE if that process ends before."""
     if bool(words) == (options.pid is not None):
         raise UsageError("too many arguments." if words else "not enough arguments.", command)
-    seconds = options.timeout_if_given or WAIT
+    seconds = options.timeout_or(WAIT)
     deadline = time.monotonic() + seconds
     pid = options.pid or 0
     if words:
@@ -267,7 +267,7 @@ def pid_in(file: Path, deadline: float, command: Command, options: Options) -> i
             if text:
                 raise ControlFailure(SOFTWARE, f"garbage in pid file {file}", "Error:\n")
         if time.monotonic() >= deadline:
-            raise timed_out(command.name, options, options.timeout_if_given or WAIT)
+            raise timed_out(command.name, options, options.timeout_or(WAIT))
         time.sleep(PAUSE)
 
 
