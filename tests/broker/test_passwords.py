@@ -23,7 +23,7 @@ from leveret.broker.passwords import (
     matches,
 )
 
-# One salt for all runs: tests are called by it, and have the same names in every process.
+# One salt for all runs, since tests are called by the hash.
 BY_BCRYPT = bcrypt.hashpw(b"secret", b"$2b$04$2.4ZgsTI7KGdkEXR08dRa.").decode()
 
 

@@ -187,14 +187,15 @@ def test_a_deleted_queue_takes_its_messages_along(rig: Rig) -> None:
     rig.stop()
 
 
-def test_a_queue_id_is_not_used_again(rig: Rig) -> None:
+def test_the_id_of_a_durable_queue_is_not_used_again(rig: Rig) -> None:
     ids: set[int] = set()
     for _ in range(4):
         client = rig.client()
         for name, durable in (("one", True), ("two", False)):
             queue = rig.declare(name, durable)
-            assert queue.id not in ids
-            ids.add(int(queue.id))
+            if durable:
+                assert queue.id not in ids
+                ids.add(int(queue.id))
             rig.store.residency.queue_limit = 0
             for number in range(3):
                 rig.publish(client, [queue], number, 10, persistent=False)

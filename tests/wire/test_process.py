@@ -166,7 +166,8 @@ def test_a_taken_port_is_one_clear_line(fresh_broker: BrokerProcess, tmp_path: P
 
 def test_a_taken_port_of_the_http_api_is_one_clear_line(fresh_broker: BrokerProcess, tmp_path: Path) -> None:
     arguments = ("--port", "0", "--management-port", str(fresh_broker.http_port))
-    expect_one_line(serve(*arguments, "--data-dir", str(tmp_path / "other")), str(fresh_broker.http_port))
+    finished = serve(*arguments, "--data-dir", str(tmp_path / "other"))
+    expect_one_line(finished, str(fresh_broker.http_port), "in use (the HTTP API: --management-port)")
 
 
 def test_a_folder_that_cannot_be_made_is_one_clear_line(tmp_path: Path) -> None:

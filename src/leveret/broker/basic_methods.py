@@ -126,7 +126,11 @@ def get(channel: Channel, method: BasicGet) -> None:
             f"cannot obtain access to locked queue '{queue.name}' in vhost '{vhost.name}'. "
             "basic.get operations are not supported by quorum queues with single active consumer",
         )
-    taken = None if queue.paused else queue.fetch(method.no_ack)
+    taken = None
+    if queue.paused:
+        queue.unused_timer.renew()  # whoever asks uses it
+    else:
+        taken = queue.fetch(method.no_ack)
     if taken is None:
         count_get(channel.traffic, method.no_ack, False, False)
         count_get(queue.traffic, method.no_ack, False, False)

@@ -149,8 +149,8 @@ class Store:
     def topic_permission_cleared(self, user: str, vhost: str, exchange: str) -> None:
         """A topic permission was removed."""
 
-    def new_queue_id(self) -> int:
-        """An id that no queue had before."""
+    def new_queue_id(self, durable: bool) -> int:
+        """An id that no other queue has; SoftError 406 if there is none left."""
         return 0
 
     def queue_added(self, vhost: str, queue: Queue) -> None:

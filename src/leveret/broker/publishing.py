@@ -147,7 +147,7 @@ def take_in(channel: Channel, message: Message, queues: list[Queue], mandatory: 
     for queue in queues:
         if not queue.enqueue(message):
             refused = True
-        if queue.backing.window_bytes > AHEAD_OF_CONSUMERS and queue.consumers:
+        if queue.backing.window_bytes > AHEAD_OF_CONSUMERS and queue.consumers and not queue.paused:
             channel.connection.outran_consumers = True
     if refused and channel.confirming:
         channel.refuse_publish()

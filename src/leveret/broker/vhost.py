@@ -133,13 +133,14 @@ class VirtualHost:
         self, name: str, durable: bool, auto_delete: bool, owner: Connection | None, arguments: Table
     ) -> Queue:
         """A queue of this virtual host that stands in no listing yet."""
-        return Queue(self, name, durable, auto_delete, owner, arguments, self.store.new_queue_id())
+        return Queue(self, name, durable, auto_delete, owner, arguments, self.store.new_queue_id(durable))
 
     def delay_queue(self, exchange: Exchange) -> DelayQueue:
         """The queue in which an exchange keeps what it delays."""
         queue = exchange.delay_queue
         if queue is None:
-            queue = exchange.delay_queue = DelayQueue(self, exchange, self.store.new_queue_id())
+            queue_id = self.store.new_queue_id(exchange.durable)
+            queue = exchange.delay_queue = DelayQueue(self, exchange, queue_id)
             if queue.durable:
                 self.store.queue_added(self.name, queue)
         return queue

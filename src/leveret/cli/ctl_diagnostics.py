@@ -13,8 +13,8 @@ from leveret.cli.control_client import DATA_ERROR, SOFTWARE, UNAVAILABLE, Contro
 from leveret.cli.ctl_client import connect, node_status
 from leveret.cli.ctl_command import Command
 from leveret.cli.ctl_options import Options, UsageError
-from leveret.cli.ctl_output import write
 from leveret.cli.formatters import json_text
+from leveret.cli.standard_streams import write
 from leveret.cli.status_report import alarms as alarm_lines
 from leveret.cli.status_report import listeners as listener_lines
 from leveret.cli.status_report import part, size

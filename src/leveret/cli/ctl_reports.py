@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from leveret.cli.control_client import SOFTWARE, TEMPORARY, UNAVAILABLE, Client, ControlFailure
-from leveret.cli.ctl_changes import rows_of
-from leveret.cli.ctl_client import connect, node_status
+from leveret.cli.ctl_client import connect, node_status, rows_of
 from leveret.cli.ctl_command import Command
 from leveret.cli.ctl_options import Options, UsageError
-from leveret.cli.ctl_output import write
 from leveret.cli.formatters import Row, json_text, lines
+from leveret.cli.standard_streams import write
 from leveret.cli.status_report import alarms, listeners, status_report
 from leveret.management.columns import DEFAULT_COLUMNS
 from leveret.management.features import DEPRECATED, FEATURE_FLAGS, TRANSIENT

@@ -63,27 +63,21 @@ class Settle(Step):
 
 
 class Remove(Step):
-    """Remove a segment. If it held groups, what these settled elsewhere has to be on the disk there first.
+    """Remove a segment. If it held groups, what these settled elsewhere has to be on the disk there first."""
 
-    And so has the log, if messages were moved in it: those that this segment had may be among them.
-    """
-
-    def __init__(self, number: int, sync_first: list[int], sync_log: bool) -> None:
+    def __init__(self, number: int, sync_first: list[int]) -> None:
         self.number: Final = number
         self.sync_first: Final = sync_first
-        self.sync_log: Final = sync_log
 
     def run(self, files: SegmentFiles) -> None:
-        if self.sync_log:
-            files.sync()
         files.sync_settled(self.sync_first)
         files.remove(self.number)
 
 
 class Group(LogEntry):
-    """What happens wholly or not at all.
+    """What happens wholly or not at all. What it settles is written beside the segments when it is on the disk itself.
 
-    But one that is `early` takes messages from a queue and brings others to one whose definition is not on the disk
+    But one that is early takes messages from a queue and brings others to one whose definition is not on the disk
     yet. It settles nothing before the definition is there, and then by another group: a crash may leave both, rather
     than neither.
     """
@@ -92,22 +86,20 @@ class Group(LogEntry):
         self.messages: Final[list[Message]] = []
         self.settled: Final = list(settled)  # messages, and the id of the queue that is done with each
         self.octets: i64 = 0  # content of the messages
-        self.early = False
 
-    def is_ahead_of(self, commits: list[int]) -> bool:
+    def is_ahead_of(self, uncommitted: dict[int, int]) -> bool:
         """Whether a queue that it takes from may be defined on the disk when one that it brings to is not.
 
-        So it is if a commit of definitions lies between them: for each, this has the first queue id too new for it.
+        So it is if the definition of the latter is in a later commit: this has them by the queues' ids, of those that
+        are not done.
         """
-        newest: i64 = -1
+        if not uncommitted:
+            return False
+        latest = 0
         for message in self.messages:
             for target in message.targets or []:
-                if target.queue.id > newest:
-                    newest = target.queue.id
-        if newest < commits[0]:
-            return False
-        oldest = min([queue_id for _, queue_id in self.settled])
-        return any(oldest < commit <= newest for commit in commits)
+                latest = max(latest, uncommitted.get(int(target.queue.id), 0))
+        return any(uncommitted.get(int(queue_id), 0) < latest for _, queue_id in self.settled)
 
 
 class Copy(LogEntry):
@@ -143,9 +135,10 @@ class Batch(Job):
         self.commit = 0  # definitions that must be committed before anything is confirmed
         self.confirms: list[tuple[Channel, int]] = []
         self.held: list[Connection] = []
-        self.groups: Final[list[Group]] = []
+        self.settles: list[tuple[int, int]] = []  # places and queue ids: what groups settled that are on the disk then
+        self.early: Final[list[Group]] = []  # groups that settle nothing yet
         self.copies: Final[list[Copy]] = []
-        self.settling: Final[set[int]] = set()  # segments with groups in this batch that settle messages
+        self.settling: Final[set[int]] = set()  # segments closed in it with groups whose settles are not written
         self.to_copy: list[Segment] = []  # segments whose settles are all written then
 
     def run(self) -> None:

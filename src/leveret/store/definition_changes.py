@@ -115,7 +115,7 @@ class Changes:
             self.statements.append((statement, key))
 
     def add_queue(self, id: int, vhost: str, name: str, auto_delete: bool, arguments: Table, user: str = "") -> None:
-        """A durable queue is declared by a user. Its id counts up from LoadedDefinitions.next_queue_id."""
+        """A durable queue is declared by a user. Its id is one that `queue_ids` gave it."""
         row = (id, _octets(vhost), _octets(name), auto_delete, encode_table(arguments), _octets(user))
         self.statements.append((_ADD_QUEUE, row))
 

@@ -92,7 +92,7 @@ class PolicyDefinition:
 
 
 class LoadedDefinitions:
-    """All that was committed. `next_queue_id` was never used."""
+    """All that was committed. No queue ever had `next_queue_id` or one above it."""
 
     def __init__(
         self,

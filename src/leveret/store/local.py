@@ -32,6 +32,7 @@ from leveret.store.definitions import Definitions
 from leveret.store.files import Files
 from leveret.store.loaded_definitions import LoadedDefinitions
 from leveret.store.log import MessageLog
+from leveret.store.queue_ids import QueueIds
 from leveret.store.reader import LogReader, ReadAhead, places_of
 from leveret.store.recovery import RecoveredDelays, Recovery
 from leveret.store.restoration import first_definitions, restore_definitions
@@ -52,8 +53,11 @@ GROUP_SETTLES: Final = 1024
 class Commit(Job):
     """Commits the definitions that were changed."""
 
-    def __init__(self, store: LocalStore, changes: Changes, deleted: list[Queue], number: int) -> None:
+    def __init__(
+        self, store: LocalStore, changes: Changes, added: list[int], deleted: list[Queue], number: int
+    ) -> None:
         self.store: Final = store
+        self.added: Final = added  # ids of queues
         self.deleted: Final = deleted
         self.changes: Final = changes
         self.number: Final = number
@@ -66,7 +70,7 @@ class Commit(Job):
         """Let go of who waits for it; on the event loop."""
         for queue in self.deleted:
             queue.bury()
-        self.store.committed_now(self.number)
+        self.store.committed_now(self.number, self.added)
 
 
 class LocalStore(Store):
@@ -102,9 +106,10 @@ class LocalStore(Store):
         self._reading: Final[dict[BackingQueue, ReadAhead]] = {}
         self._group: Group | None = None
         self._group_depth = 0
-        self._next_queue_id = self.loaded.next_queue_id
+        self._queue_ids: Final = QueueIds(self.loaded.next_queue_id, self._transient_queue_ids)
         self._changes = Changes()
-        self._deleted: list[Queue] = []  # queues whose deletion is among the changes
+        self._added: list[int] = []  # ids of queues whose definition is among the changes
+        self._deleted: list[Queue] = []  # queues whose deletion is
         self._commit_number = 0  # of the last commit begun
         self._committed = 0
         self._held: dict[int, list[Connection]] = {}  # by the number of the commit they wait for
@@ -124,10 +129,9 @@ class LocalStore(Store):
         delay_queues = {queue_id for queue_id, queue in queues.items() if queue.is_delay_queue}
         recovery = Recovery(self.segment_files, set(queues), True, delay_queues)
         recovery.run()
-        self._next_queue_id = max(self._next_queue_id, recovery.highest_queue_id + 1)
+        self._queue_ids.restored(recovery.known_queue_ids | {queue.id for queue in self.loaded.queues})
         for segment in recovery.segments.values():
             self._log.adopt(segment)
-        self._log.commits[:] = [self._next_queue_id]
         for (queue_id, priority), found in recovery.queues.items():
             queue = queues[queue_id]
             if isinstance(queue, DelayQueue) and isinstance(found, RecoveredDelays):
@@ -291,10 +295,16 @@ class LocalStore(Store):
 
     # definitions
 
-    def new_queue_id(self) -> int:
-        queue_id = self._next_queue_id
-        self._next_queue_id += 1
-        return queue_id
+    def new_queue_id(self, durable: bool) -> int:
+        return self._queue_ids.durable() if durable else self._queue_ids.transient()
+
+    def _transient_queue_ids(self) -> set[int]:
+        found: set[int] = set()
+        for vhost in [] if self._broker is None else self._broker.vhosts.values():
+            queues = [*vhost.queues.values(), *vhost.reply_queues.values()]
+            queues += [each.delay_queue for each in vhost.exchanges.values() if each.delay_queue is not None]
+            found.update([int(queue.id) for queue in queues if not queue.durable])
+        return found
 
     def vhost_set(self, vhost: VirtualHost) -> None:
         self._changes.set_vhost(vhost.name, vhost.description, vhost.tags, vhost.default_queue_type, vhost.protected)
@@ -323,6 +333,7 @@ class LocalStore(Store):
 
     def queue_added(self, vhost: str, queue: Queue) -> None:
         self._changes.add_queue(int(queue.id), vhost, queue.name, queue.auto_delete, queue.arguments, queue.user)
+        self._added.append(int(queue.id))
 
     def queue_paused(self, queue: Queue) -> None:
         self._changes.pause_queue(int(queue.id), queue.paused)
@@ -394,10 +405,11 @@ class LocalStore(Store):
             self._held.setdefault(number, []).append(connection)
             connection.holds += 1
 
-    def committed_now(self, number: int) -> None:
-        """The definitions of a tick are on disk."""
+    def committed_now(self, number: int, added: list[int]) -> None:
+        """The definitions of a tick are on disk, those of queues with these ids among them."""
         self._committed = number
-        del self._log.commits[0]
+        for queue_id in added:
+            del self._log.uncommitted[queue_id]
         for connection in self._held.pop(number, []):
             self._let_go(connection)
         for callback in self._called_back.pop(number, []):
@@ -411,10 +423,10 @@ class LocalStore(Store):
     def end_tick(self) -> None:
         if self._changes:
             self._commit_number += 1
-            self._log.commits.append(self._next_queue_id)
-            self._committer.submit(Commit(self, self._changes, self._deleted, self._commit_number))
+            self._log.uncommitted.update(dict.fromkeys(self._added, self._commit_number))
+            self._committer.submit(Commit(self, self._changes, self._added, self._deleted, self._commit_number))
             self._changes = Changes()
-            self._deleted = []
+            self._added, self._deleted = [], []
         if self._sync_interval > 0 and self._broker is not None:
             now = self._broker.timers.now
             if now >= self._next_sync:

@@ -4,7 +4,8 @@ While a batch is being written the next one gathers in `pending`, without a time
 one writes more at a time. A message that all its queues are done with before its batch is formed is never written.
 
 A batch is formed on the event loop (places are given, records made), written by the writing thread, and completed on
-the event loop again. Settles go with the next batch, each beside its own segment; nothing waits for their sync.
+the event loop again. Settles go with the next batch, each beside its own segment; nothing waits for their sync. Only
+what a group settles waits, for the group's: or a power failure could keep that a message was moved, and not where to.
 """
 
 from __future__ import annotations
@@ -65,10 +66,9 @@ class MessageLog:
         self.on_done: Final = on_done
         self.sync_due = False  # in the modes that don't sync each batch: the next one is to be synced
         self._unsynced = False
-        self._unsynced_groups = False  # whether what was not synced has groups in it
+        self._unsynced_settles: list[tuple[int, int]] = []  # places and queue ids that groups in it settled
         self.always_sync: Final = always_sync
-        # For each commit of definitions, the last that is done and those under way: the first queue id too new for it.
-        self.commits: Final[list[int]] = [0]
+        self.uncommitted: Final[dict[int, int]] = {}  # by queue id: the commit of its definition, until that is done
         self.segments: Final[dict[int, Segment]] = {}
         self.active = Segment(0)
         self.pending: list[LogEntry] = []
@@ -185,10 +185,10 @@ class MessageLog:
         batch.readable = (self.active.number << SEGMENT_SHIFT) + self.active.size
         self.writing = batch
         self._unsynced = self._unsynced or batch.octets > 0
-        self._unsynced_groups = self._unsynced_groups or len(batch.groups) > 0
-        if self._unsynced and (self.always_sync or self.sync_due or batch.copies):
+        if self._unsynced and (self.always_sync or self.sync_due or batch.copies or batch.early or batch.settling):
             batch.synced = True
-            self._unsynced = self._unsynced_groups = self.sync_due = False
+            batch.settles, self._unsynced_settles = self._unsynced_settles, []
+            self._unsynced = self.sync_due = False
         if batch.steps or batch.synced:
             self.writer.submit(batch)
         else:
@@ -256,6 +256,8 @@ class MessageLog:
     def _roll(self, batch: Batch) -> None:
         old = self.active
         old.closed = True
+        if self._unsynced_settles:
+            batch.settling.add(int(old.number))
         number = int(old.number) + 1
         self.active = Segment(number)
         self.segments[number] = self.active
@@ -266,8 +268,9 @@ class MessageLog:
         """Have those segments copied forward that have been sparse since the last time this was called.
 
         A queue that is being consumed leaves each segment sparse for a moment before it is empty: that is not worth
-        copying.
+        copying. What waits for a sync to be settled has it in every mode, or its segments would never go.
         """
+        self.sync_due = self.sync_due or bool(self._unsynced_settles)
         for segment in self._long_sparse:
             if segment.live and segment in self._sparse and not segment.copying:
                 segment.copying = True
@@ -289,8 +292,8 @@ class MessageLog:
         self._cancel_passing(group)
         settled = [(int(self.resolve(message.place)), int(queue_id)) for message, queue_id in group.settled]
         settled = [(place, queue_id) for place, queue_id in settled if place >= 0]
-        if settled and group.is_ahead_of(self.commits):
-            group.early = True
+        if settled and group.is_ahead_of(self.uncommitted):
+            batch.early.append(group)
             settled = []
         messages: list[Message] = []
         size: i64 = 0
@@ -304,7 +307,7 @@ class MessageLog:
             messages.append(message)
             size += len(message.content) + len(targets) * TARGET
         self._add_group_record(batch, messages, settled)
-        batch.groups.append(group)
+        self._unsynced_settles += settled
 
     def _cancel_passing(self, group: Group) -> None:
         """What a group brought to a queue and took from it again was never there."""
@@ -343,7 +346,6 @@ class MessageLog:
         self._append(batch, payload.getvalue(), b"")
         if settled:
             self.active.has_groups = True
-            batch.settling.add(int(self.active.number))
 
     def _place_in_group(self, message: Message, offset: i64) -> None:
         targets = message.targets
@@ -402,8 +404,7 @@ class MessageLog:
             del self.segments[number]
             self._forget_moves(segment)
             sync_first = list(self.segments) if segment.has_groups or segment.sync_before_removal else []
-            batch.steps.append(Remove(number, sync_first, self._unsynced_groups))
-            self._unsynced_groups = False
+            batch.steps.append(Remove(number, sync_first))
         self._emptied = kept
         if self.active.live == 0:
             self._forget_moves(self.active)  # it may stay for long
@@ -423,10 +424,8 @@ class MessageLog:
     def completed(self, batch: Batch) -> None:
         """A batch is written and, if it had to be, synced."""
         self.writing = None
-        for group in batch.groups:
-            if not group.early:
-                for message, queue_id in group.settled:
-                    self.settle(message, queue_id)
+        for place, queue_id in batch.settles:
+            self.settle_place(place, queue_id)
         for queue in list(self.behind):
             if queue.let_go(batch.readable):
                 del self.behind[queue]
@@ -436,7 +435,7 @@ class MessageLog:
 
     def complete_early(self, batch: Batch) -> bool:
         """The definitions are committed: what the early groups of a batch take goes with the next. Whether any does."""
-        rest: list[LogEntry] = [Group(group.settled) for group in batch.groups if group.early]
+        rest: list[LogEntry] = [Group(group.settled) for group in batch.early]
         self.pending += rest
         return bool(rest)
 

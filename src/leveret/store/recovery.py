@@ -188,7 +188,7 @@ class Recovery:
         self.scanned = 0  # segments that had no index
         self.messages = 0
         self.next_number = 1  # for the segment to be begun
-        self.highest_queue_id = 0  # that was ever written, also of queues that are gone
+        self.known_queue_ids: Final[set[int]] = set()  # also of queues that are gone, if something of them is left
         self._queue_ids: Final = queue_ids
         self._delay_queue_ids: Final = delay_queue_ids
         self._scanned: Final[dict[int, bytes]] = {}  # entries of segments without an index
@@ -248,8 +248,7 @@ class Recovery:
             flags = i64(read_i32_be(entries, at + 4))
             offset = i64(read_i32_be(entries, at))
             queue_id = int(read_i64_be(entries, at + 8))
-            if queue_id > self.highest_queue_id:
-                self.highest_queue_id = queue_id
+            self.known_queue_ids.add(queue_id)
             if queue_id in self._queue_ids:
                 position = read_i64_be(entries, at + 16)
                 queue = self._queue(queue_id, position)
