@@ -15,6 +15,10 @@ HOST = r"(?:\[[^\]]+\]|[^:]+)"
 READY = re.compile(rf"ready amqps?://{HOST}:(\d+)(?: http://{HOST}:(\d+))?(?: http\+prometheus://{HOST}:(\d+))?")
 
 
+# By itself, or killed by a test: anything else, as a fault in compiled code, is no way to end.
+ENDS = (0, -signal.SIGKILL)
+
+
 class ExternalBroker:
     """A broker that somebody else started on loopback."""
 
@@ -88,6 +92,7 @@ class BrokerProcess:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stop()
+        status = self.stop()
         logged = self.log_path.read_text()
         assert "Traceback" not in logged, logged
+        assert status in ENDS, f"the broker ended with {status}: {logged}"
