@@ -6,6 +6,8 @@ TESTS ?= tests
 CORE_TESTS ?= tests/amqp tests/broker tests/management
 COVERAGE_TESTS ?= $(CORE_TESTS) tests/behaviour tests/wire
 ARGUMENTS ?=
+# Processes that run the tests, each whole files of them; 0 runs all in one, in their order.
+WORKERS ?= 2
 # With COMPILE=0 nothing is compiled, and Leveret runs interpreted; 1 makes it an error when compiling fails.
 COMPILE ?= 1
 
@@ -30,10 +32,10 @@ run: $(STAMPS)/built ## Build Leveret and start it with its defaults (more optio
 build: $(STAMPS)/built ## Make .venv and compile the hot rooms in place
 
 test: $(STAMPS)/built $(STAMPS)/test ## Run the tests against the compiled build (some of them: make test TESTS=tests/amqp)
-	$(BIN)/python -m pytest $(TESTS)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(TESTS)
 
 test-interpreted: $(STAMPS)/test ## Run the core's tests once more, interpreted
-	LEVERET_INTERPRETED=1 $(BIN)/python -m pytest $(CORE_TESTS)
+	LEVERET_INTERPRETED=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(CORE_TESTS)
 
 crash: $(STAMPS)/built $(STAMPS)/test ## Kill a broker under load 100 times (more: make crash ARGUMENTS="--kills 500")
 	$(BIN)/python -m tests.crash $(ARGUMENTS)
