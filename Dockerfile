@@ -11,7 +11,7 @@ COPY src ./src
 # LEVERET_COMPILE=1: an image that would run interpreted is not built at all.
 RUN python -m venv /opt/leveret \
     && LEVERET_COMPILE=1 /opt/leveret/bin/pip install --no-cache-dir . \
-    && for name in rabbitmqctl rabbitmq-diagnostics rabbitmq-plugins rabbitmq-queues; do \
+    && for name in rabbitmqctl rabbitmq-diagnostics rabbitmq-plugins rabbitmq-queues rabbitmq-upgrade; do \
         ln -s leveretctl "/opt/leveret/bin/$name"; \
     done
 

@@ -8,7 +8,7 @@ expectations of the black-box tests are checked against a real RabbitMQ.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -31,3 +31,11 @@ def fresh_broker(tmp_path: Path) -> Iterator[BrokerProcess]:
     """A broker of this test alone, which the test may stop, kill or start again."""
     with BrokerProcess(tmp_path) as process:
         yield process
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Have what was logged say octets that are no UTF-8 in a form that can be handed from process to process."""
+    report = yield
+    report.sections = [(title, text.encode(errors="backslashreplace").decode()) for title, text in report.sections]
+    return report

@@ -175,7 +175,7 @@ def test_json(output: LogOutput, capfd: pytest.CaptureFixture[str]) -> None:
     output.apply(settings(log_console_formatter="json", log_console_stdio="stdout"))
     assert output.names == ("<stdout>",)
     extra = {"fields": {"user": "ann", "duration_ms": 5}}
-    logging.getLogger("leveret.connection").info("a\nb\ud800", extra=extra)
+    logging.getLogger("leveret.connection").info("a\nb\udcff", extra=extra)
     try:
         raise KeyError("lost")
     except KeyError:
@@ -183,7 +183,7 @@ def test_json(output: LogOutput, capfd: pytest.CaptureFixture[str]) -> None:
     first, second = map(json.loads, capfd.readouterr().out.splitlines())
     assert re.fullmatch(TIME, first.pop("time"))
     assert first.pop("pid") > 0
-    assert first == {"level": "info", "msg": "a\nb\ud800", "category": "connection", "user": "ann", "duration_ms": 5}
+    assert first == {"level": "info", "msg": "a\nb\ufffd", "category": "connection", "user": "ann", "duration_ms": 5}
     assert (second["level"], second["category"]) == ("error", "default")
     assert "KeyError: 'lost'" in second["exception"]
 

@@ -15,6 +15,7 @@ import pytest
 from leveret.broker.broker import Broker
 from leveret.broker.durability import Store
 from leveret.server.control import ControlServer
+from leveret.server.control_commands import ControlCommands
 from leveret.store.definitions import Definitions
 from leveret.store.files import Files
 from leveret.store.local import LocalStore
@@ -36,7 +37,7 @@ POLICY: dict[str, object] = {
 @asynccontextmanager
 async def conversation(broker: Broker, begin_tick: Callable[[], None] = lambda: None) -> AsyncIterator[Conversation]:
     with tempfile.TemporaryDirectory() as folder:
-        server = ControlServer(broker, lambda: None, Path(folder), (), begin_tick)
+        server = ControlServer(ControlCommands(broker, begin_tick), Path(folder), lambda: None)
         await server.start()
         reader, writer = await asyncio.open_unix_connection(str(Path(folder) / "control.sock"))
         yield reader, writer

@@ -17,7 +17,8 @@ import pytest
 
 from leveret.broker.broker import Broker
 from leveret.management.control_socket import ADDRESS_LIMIT, NAME, REQUEST_LIMIT
-from leveret.server.control import CannotControl, ControlServer, DataFolderInUse
+from leveret.server.control import CannotControl, ControlServer, DataFolderInUse, parse
+from leveret.server.control_commands import ControlCommands
 from tests.ctl.conftest import leveretctl
 from tests.support.broker_process import BrokerProcess
 
@@ -214,7 +215,7 @@ def new_broker() -> Broker:
 
 
 def new_server(folder: Path) -> ControlServer:
-    return ControlServer(new_broker(), lambda: None, folder)
+    return ControlServer(ControlCommands(new_broker()), folder, lambda: None)
 
 
 def test_something_else_in_its_place_is_left_alone(tmp_path: Path) -> None:
@@ -278,7 +279,7 @@ def test_a_long_listing_lets_the_broker_work(tmp_path: Path) -> None:
             await asyncio.sleep(0)
 
     async def work() -> None:
-        server = ControlServer(broker, lambda: None, tmp_path)
+        server = ControlServer(ControlCommands(broker), tmp_path, lambda: None)
         await server.start()
         reader, writer = await asyncio.open_unix_connection(str(tmp_path / NAME), limit=2**24)
         counting = asyncio.create_task(count_turns())
@@ -295,3 +296,8 @@ def test_a_long_listing_lets_the_broker_work(tmp_path: Path) -> None:
         await server.close()
 
     in_loop(work)
+
+
+def test_octets_that_make_up_a_character_are_that_character() -> None:
+    """As a client sends them that took its arguments for ASCII: there are no two names of the same octets."""
+    assert parse(b'{"vhost": "gr\\udcc3\\udcbcn \\udcff"}') == {"vhost": "gr\u00fcn \udcff"}

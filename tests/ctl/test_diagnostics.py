@@ -67,7 +67,12 @@ def test_plugins(run: Run) -> None:
     assert (result.returncode, result.stdout) == (0, "Plugin configuration unchanged.\n")
     assert run("rabbitmq-plugins", "-q", "list").stdout.count("[E*]") > 1
     assert run("rabbitmq-plugins", "list", "-m", "management").stdout.split()[0] == "rabbitmq_management"
-    assert run("rabbitmq-plugins", "is_enabled", "rabbitmq_management").returncode == 0
+    assert run("rabbitmq-plugins", "is_enabled", "rabbitmq_management", "rabbitmq_prometheus").returncode == 0
+    every = run("rabbitmq-plugins", "list", "-m").stdout
+    assert (
+        run("rabbitmq-plugins", "list", "-E", "-m", "-q").stdout == run("rabbitmq-plugins", "list", "-e", "-m").stdout
+    )
+    assert run("rabbitmq-plugins", "list", "-e", "-m").stdout == every
     assert run("rabbitmq-plugins", "is_enabled", "rabbitmq_nosuch").returncode == 69
     warned = run("rabbitmq-plugins", "enable", "rabbitmq_nosuch")
     assert (warned.returncode, "rabbitmq_nosuch is not built in" in warned.stderr) == (0, True)

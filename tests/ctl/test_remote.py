@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
 import subprocess
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pika
@@ -180,3 +184,92 @@ def test_urls_that_do_not_work(leveret: BrokerProcess, tmp_path: Path) -> None:
     )
     senseless = leveretctl_here("--url", "ftp://me:secret@x", "list_users", data_dir=tmp_path)
     assert (senseless.returncode, "secret" in senseless.stderr) == (64, False)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--url", "guest:secret@host:15672", "list_users"],
+        ["--url", "http://guest:secret@host:15672", "list_users", "--bogus"],
+        ["--url=http://guest:secret@host:15672", "list_users", "--bogus"],
+    ],
+)
+def test_errors_do_not_tell_the_password(arguments: list[str], tmp_path: Path) -> None:
+    result = leveretctl_here(*arguments, data_dir=tmp_path)
+    assert (result.returncode, "secret" in result.stderr, "...@host" in result.stderr) == (64, False, True)
+
+
+def test_a_timeout_says_who_did_not_answer(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        place = f"127.0.0.1:{silent.getsockname()[1]}"
+        result = leveretctl_here("--url", f"http://me:secret@{place}", "-t", "0", "list_users", data_dir=tmp_path)
+    text = f"Error: operation list_users on the HTTP API at http://...@{place} timed out. Timeout value used: 0\n"
+    assert (result.returncode, result.stderr) == (75, text)
+
+
+def test_a_flag_counts_more_than_the_variable(
+    leveret: BrokerProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LEVERET_URL", "http://guest:guest@127.0.0.1:1")
+    assert leveretctl_here("-q", "ping", data_dir=tmp_path).returncode == 69
+    flag = leveretctl_here("--data-dir", str(leveret.data_dir), "-q", "ping", data_dir=tmp_path)
+    assert (flag.returncode, flag.stderr) == (0, "")
+
+
+@contextlib.contextmanager
+def answering(status: int, content: bytes, **headers: str) -> Iterator[str]:
+    """A web server that answers everything so; gives its URL."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.send_header("content-length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"http://guest:guest@127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("command", [["list_users"], ["list_queues"], ["status"], ["set_cluster_name", "x"]])
+@pytest.mark.parametrize("content", [b"<html></html>", b"", b"true"])
+def test_what_is_no_api_is_told_in_one_line(content: bytes, command: list[str], tmp_path: Path) -> None:
+    with answering(200, content) as url:
+        result = leveretctl_here("--url", url, "-q", *command, data_dir=tmp_path)
+    place = url.rpartition("@")[2]
+    assert (result.returncode, result.stderr) == (
+        70,
+        f"Error: what answers at {place} is not the HTTP API of a broker\n",
+    )
+
+
+def test_a_redirect_is_told_and_not_followed(tmp_path: Path) -> None:
+    with answering(301, b"", location="http://127.0.0.1:1/") as url:
+        result = leveretctl_here("--url", url, "-q", "list_users", data_dir=tmp_path)
+    place = url.rpartition("@")[2]
+    text = f"Error: the HTTP API at {place} is elsewhere: it redirects (301)\n"
+    assert (result.returncode, result.stderr) == (69, text)
+
+
+def test_a_login_that_is_not_utf_8_is_refused_as_any_other(leveret: BrokerProcess, tmp_path: Path) -> None:
+    url = f"http://guest:\udcff@127.0.0.1:{leveret.http_port}"
+    assert leveretctl_here("--url", url, "list_users", data_dir=tmp_path).returncode == 77
+
+
+def test_a_reason_in_any_script_reaches_the_client(leveret: BrokerProcess, remote: Remote) -> None:
+    with pika.BlockingConnection(pika.URLParameters(leveret.url)) as connection:
+        [name] = [row["name"] for row in json.loads(remote("list_connections", "name", "--formatter", "json").stdout)]
+        result = remote("-q", "close_connection", name, "žádost\ndruhá")
+        assert (result.returncode, result.stderr) == (0, "")
+        with pytest.raises(pika.exceptions.ConnectionClosedByBroker) as closed:
+            connection.process_data_events(5)
+    assert closed.value.reply_text == "CONNECTION_FORCED - žádost druhá"

@@ -56,8 +56,13 @@ def test_whether_a_virtual_host_is_traced_is_listed(ctl_here: Ctl, leveret: Brok
 
     printed(ctl_here, "add_vhost", "traced")
     try:
-        for command, on in (("trace_on", True), ("trace_off", False)):
-            printed(ctl_here, command, "-p", "traced")
+        for where, command, on in (
+            ((), "trace_on", True),
+            ((), "trace_off", False),
+            (elsewhere, "trace_on", True),
+            (elsewhere, "trace_off", False),
+        ):
+            printed(ctl_here, *where, command, "-p", "traced")
             assert listed() == listed(*elsewhere) == {"/": False, "traced": on}
             api = Api(leveret.http_port)
             assert {vhost["name"]: vhost["tracing"] for vhost in api.get("/api/vhosts")} == {"/": False, "traced": on}
@@ -81,9 +86,11 @@ def test_what_is_printed(ctl_here: Ctl) -> None:
 
 
 @pytest.mark.parametrize("command", ["trace_on", "trace_off"])
-def test_what_is_refused(ctl_here: Ctl, command: str) -> None:
+def test_what_is_refused(ctl_here: Ctl, leveret: BrokerProcess, command: str) -> None:
     """rabbitmqctl says that it traces virtual hosts that there are not, and looks at no further words."""
     result = ctl_here(command, "-p", "nosuch")
+    assert (result.returncode, result.stderr) == (65, "Virtual host 'nosuch' does not exist\n")
+    result = ctl_here("--url", f"http://guest:guest@127.0.0.1:{leveret.http_port}", command, "-p", "nosuch")
     assert (result.returncode, result.stderr) == (65, "Virtual host 'nosuch' does not exist\n")
     result = ctl_here(command, "x")
     assert result.returncode == 64

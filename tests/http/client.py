@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import http.client
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 TIMEOUT = 20.0  # seconds
+MOST_IDLE = 4.0  # seconds after which a kept connection is not used again: Leveret ends it after 60, RabbitMQ after 5
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class Api:
         if user is not None:
             self.headers["authorization"] = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
+        self._used = 0.0
 
     def call(
         self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None, **query: Any
@@ -50,9 +53,14 @@ class Api:
             path += "?" + "&".join(f"{name}={quote(str(value), safe='')}" for name, value in query.items())
         if body is not None and not isinstance(body, (str, bytes)):
             body = json.dumps(body)
+        if time.monotonic() - self._used > MOST_IDLE:
+            self.close()
         self._connection.request(method, path, body, {**self.headers, **(headers or {})})
         response = self._connection.getresponse()
-        return Reply(response.status, {name.lower(): value for name, value in response.getheaders()}, response.read())
+        headers = {name.lower(): value for name, value in response.getheaders()}
+        reply = Reply(response.status, headers, response.read())
+        self._used = time.monotonic()
+        return reply
 
     def get(self, path: str, **query: Any) -> Any:
         """What a GET answers, which has to be 200."""

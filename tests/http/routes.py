@@ -99,11 +99,10 @@ class Endpoint(NamedTuple):
         return PART.findall(self.path)
 
 
-ENDLESS = ("/livelog",)  # whose answer has no end: test_logs.py has them
-WALKED = [resource for resource in RESOURCES if resource.path not in ENDLESS]
+ENDLESS = {"/livelog"}  # whose answer goes on as long as the client stays: test_logs.py has it
 ENDPOINTS = [
     Endpoint(method, resource.path)
-    for resource in WALKED
+    for resource in RESOURCES
     for method in resource.methods
     if method not in ("HEAD", "OPTIONS")
 ]
@@ -201,7 +200,6 @@ PUBLIC = {
     "/health/checks/ready-to-serve-clients",
     "/version",
 }
-ENDLESS = {"/livelog"}  # whose answer goes on as long as the client stays
 FREE_PARTS = {"password", "pattern"}  # which name nothing
 # Resources that a PUT makes: the part that names them, the column that shows that name, and where they are listed.
 MADE: dict[str, tuple[str, str, str]] = {

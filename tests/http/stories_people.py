@@ -23,6 +23,7 @@ USERS: tuple[Step, ...] = (
             "limits": {},
         },
     ),
+    Step("PUT", "/users/hu", {"tags": "administrator", "password_hash": "2lmoth8l4H0DViLaK9Fxi6l9ds8="}, 204, None),
     Step("PUT", "/users/hu", {"tags": ["a", "b c"], "password_hash": ""}, 204, None),
     Step(
         "GET",

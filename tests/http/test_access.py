@@ -302,13 +302,14 @@ def test_lists_show_what_the_user_may_use(api: Api, leveret: BrokerProcess) -> N
         api.delete(f"/api/vhosts/{vhost}")
 
 
-def test_the_header_x_vhost_chooses_a_virtual_host(api: Api) -> None:
-    api.put("/api/vhosts/chosen")
-    api.put("/api/queues/chosen/only")
-    found = api.call("GET", "/api/queues?columns=name", headers={"x-vhost": "chosen"}).json
+@pytest.mark.parametrize("vhost", ["chosen", "gew\u00e4hlt"])
+def test_the_header_x_vhost_chooses_a_virtual_host(api: Api, vhost: str) -> None:
+    api.put(f"/api/vhosts/{part(vhost)}")
+    api.put(f"/api/queues/{part(vhost)}/only")
+    found = api.call("GET", "/api/queues?columns=name", headers={"x-vhost": vhost.encode().decode("latin-1")}).json
     assert found == [{"name": "only"}]
     assert api.call("GET", "/api/queues", headers={"x-vhost": "none"}).status == 404
-    api.delete("/api/vhosts/chosen")
+    api.delete(f"/api/vhosts/{part(vhost)}")
 
 
 REFUSED_BY_PERMISSION: list[tuple[str, str, Any, str]] = [

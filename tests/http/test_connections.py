@@ -128,7 +128,8 @@ def test_hanging_up_says_why(api: Api, leveret: BrokerProcess) -> None:
     with RawClient(leveret.port) as client:
         client.log_in()
         (name,) = {each["name"] for each in api.get("/api/connections")} - before
-        reply = api.call("DELETE", f"/api/connections/{part(name)}", headers={"x-reason": "for the test"})
+        headers = {"x-reason": "f\u00fcr den Test".encode().decode("latin-1")}
+        reply = api.call("DELETE", f"/api/connections/{part(name)}", headers=headers)
         assert reply.status == 204
-        client.expect_connection_close(320, "for the test")
+        client.expect_connection_close(320, "f\u00fcr den Test")
     wait_until(lambda: api.call("GET", f"/api/connections/{part(name)}").status == 404)

@@ -127,6 +127,17 @@ def test_a_reason_may_be_longer_than_amqp_has_room_for(api: Api, leveret: Broker
     client.close()
 
 
+@pytest.mark.parametrize("values", [100_001, 1_000_000])
+def test_a_body_that_is_full_of_values_is_refused(api: Api, values: int) -> None:
+    body = b'{"arguments":[' + b",".join([b"[]"] * (values - 3)) + b"]}"
+    assert api.put("/api/queues/%2f/full", body).error == (400, "bad_request", "not_json")
+
+
+def test_a_body_may_be_large(api: Api) -> None:
+    body = {"routing_key": "large", "properties": {}, "payload": "[]," * 1_000_000, "payload_encoding": "string"}
+    assert api.post("/api/exchanges/%2f/amq.default/publish", body).json == {"routed": False}
+
+
 def test_a_search_that_takes_forever_for_many_names_stops_nobody(api: Api, leveret: BrokerProcess) -> None:
     api.put("/api/vhosts/searched")
     queues = [{"name": f"{'a' * 200}{number}!", "durable": False} for number in range(300)]
@@ -164,10 +175,26 @@ def test_who_says_nothing_more_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) ->
     assert answered.count(b"HTTP/1.1 204") == 1
 
 
+def test_who_does_not_take_an_answer_keeps_no_broker_from_stopping(caplog: pytest.LogCaptureFixture) -> None:
+    asyncio.run(conversation(b"GET /large HTTP/1.1\r\nhost: x\r\n\r\n", stops=True))
+    assert caplog.messages == []
+
+
+def test_who_does_not_send_a_body_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uvicorn_server, "BODY_TIMEOUT", 0.05)
+    sent = b"POST /slow HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\n{"
+    assert asyncio.run(conversation(sent)) == b""
+
+
 def test_who_takes_long_to_be_answered_is_not_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uvicorn_server, "REQUEST_TIMEOUT", 0.05)
     answered = asyncio.run(conversation(b"GET /slow HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"))
     assert answered.count(b"HTTP/1.1 204") == 1
+
+
+def test_who_does_not_take_an_answer_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uvicorn_server, "STALL_TIMEOUT", 0.05)
+    assert asyncio.run(conversation(b"GET /large HTTP/1.1\r\nhost: x\r\n\r\n", takes=False)) == b""
 
 
 @pytest.mark.parametrize(("others", "answer"), [(1, b"HTTP/1.1 204"), (2, b"HTTP/1.1 503"), (4, b"")])
@@ -178,25 +205,44 @@ def test_more_connections_than_there_may_be(monkeypatch: pytest.MonkeyPatch, oth
     assert answered[: len(b"HTTP/1.1 204")] == answer
 
 
-async def conversation(sent: bytes, others: int = 0) -> bytes:
-    """What a server answers to this, before it hangs up; that many others are connected and say nothing."""
+async def conversation(sent: bytes, others: int = 0, takes: bool = True, stops: bool = False) -> bytes:
+    """What a server answers to this, before it hangs up; that many others are connected and say nothing.
 
-    async def application(scope: object, _receive: object, send: object) -> None:
-        if scope["path"] == "/slow":  # type: ignore[index]
+    A client that takes nothing waits until the server is rid of the answer, which is told to stop if it `stops`.
+    """
+    began, hung_up = asyncio.Event(), asyncio.Event()
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] == "/slow":
             await asyncio.sleep(0.15)
-        await send({"type": "http.response.start", "status": 204, "headers": []})  # type: ignore[operator]
-        await send({"type": "http.response.body", "body": b""})  # type: ignore[operator]
+        if scope["path"] == "/large":
+            began.set()
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": bytes(50_000_000), "more_body": True})
+            await send({"type": "http.response.body", "body": b"", "more_body": True})
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            hung_up.set()
+            return
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
 
     listener = await asyncio.get_running_loop().create_server(asyncio.Protocol, "127.0.0.1", 0)
     sock = listener.sockets[0].dup()  # type: ignore[attr-defined]
     listener.close()
-    served = uvicorn_server.server(application, None)  # type: ignore[arg-type]
+    served = uvicorn_server.server(application, None)
     task = asyncio.create_task(served.serve([sock]))
     silent = [await asyncio.open_connection(*sock.getsockname()) for _ in range(others)]
     reader, writer = await asyncio.open_connection(*sock.getsockname())
     try:
         writer.write(sent)
         async with asyncio.timeout(10):
+            if stops:
+                await began.wait()
+                served.should_exit = True
+            if stops or not takes:
+                await hung_up.wait()
+                return b""
             return await reader.read()
     except ConnectionResetError:
         return b""

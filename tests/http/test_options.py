@@ -32,7 +32,9 @@ def leveret(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrokerProcess]
 def test_all_paths_begin_with_the_prefix(api: Api) -> None:
     assert api.get("/mq/api/whoami")["name"] == "guest"
     assert api.get("/mq/api/queues/%2F") == []
-    assert api.call("GET", "/mq").status == 200
+    assert api.call("GET", "/mq").body.endswith(b" /mq/api\n")
+    assert b'"/mq/cli/rabbitmqadmin"' in api.call("GET", "/mq/cli").body
+    assert api.call("GET", "/mq/cli/rabbitmqadmin").status == 200
     assert api.call("GET", "/mq/").status == 200
     assert {context["path"] for context in api.get("/mq/api/overview")["contexts"]} == {"/mq", "/"}
 

@@ -212,10 +212,16 @@ def test_a_configuration_file(leveret: BrokerProcess, program: Path, tmp_path: P
     assert said(run, "-N", "nobody", "-P", str(leveret.http_port), "-f", "bash", "list", "vhosts") == "/\n"
     url = f"http://guest:guest@127.0.0.1:{leveret.http_port}"
     assert said(run, "-U", url, "-N", "nobody", "-f", "bash", "list", "vhosts") == "/\n"
+    assert said(run, "-U", "http://127.0.0.1", "-N", "there", "-f", "bash", "list", "vhosts") == "/\n"
+    assert refusal(run, "-U", "127.0.0.1:5672", "-N", "nobody", "list", "vhosts").startswith("*** Could not connect: ")
+    assert refusal(run, "-U", "http://127.0.0.1:x", "list", "vhosts").startswith("*** Port could not be cast")
     assert refusal(run, "-N", "nobody", "list", "vhosts").startswith("*** Could not connect: ")
     assert refusal(run, "-N", "unknown", "list", "vhosts") == misuse(
         f"Could not read section 'unknown' in config file '{file}'"
     )
+    for text, reason in (("[default]\nssl = maybe", "Not a boolean: maybe"), ("nonsense", "File contains no section")):
+        file.write_text(text)
+        assert refusal(run, "list", "vhosts").startswith(f"*** {reason}")
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def test_a_colon_may_be_in_a_password_and_any_letter_in_a_name(api: Api, leveret
 
 
 def test_what_a_verb_is_answered_with(api: Api) -> None:
-    assert api.call("BREW", "/api/whoami").status == 501
+    assert {api.call(method, "/api/whoami").status for method in ("BREW", "TRACE", "CONNECT")} == {501}
     refused = api.call("POST", "/api/whoami")
     assert (refused.status, refused.headers["allow"], refused.body) == (405, "HEAD, GET, OPTIONS", b"")
     options = api.call("OPTIONS", "/api/queues/%2F/any")
@@ -108,6 +108,11 @@ def test_a_slash_at_the_end_makes_no_difference(api: Api) -> None:
 @pytest.mark.parametrize("path", ["/", "/api", "/api/"])
 def test_somebody_with_a_browser_lands_somewhere(leveret: BrokerProcess, path: str) -> None:
     assert Api(leveret.http_port, None).call("GET", path).status == 200
+
+
+def test_a_path_may_begin_with_a_host(api: Api) -> None:
+    assert api.get(f"http://localhost:{api.port}/api/whoami") == api.get("/api/whoami")
+    assert api.call("GET", "HTTP://localhost").status == 200
 
 
 # bodies
@@ -221,6 +226,17 @@ def test_columns(api: Api, numbered: str) -> None:
     }
     assert api.get("/api/overview", columns="listeners.port")["listeners"][0].keys() == {"port"}
     assert api.get("/api/whoami", columns="name") == {"name": "guest"}
+
+
+def test_names_that_are_not_utf_8_can_be_read_by_everybody(api: Api) -> None:
+    queue = "/api/queues/%2F/octets-%C3%A9-%E2%82-%FF"
+    api.put(queue, {})
+    shown = "octets-é-\ufffd-\ufffd"  # as RabbitMQ shows them
+    for path in (queue, "/api/queues", "/api/definitions"):
+        body = api.call("GET", path).body
+        assert b"\\ud" not in body
+        assert f'"{shown}"'.encode() in body
+    api.delete(queue)
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,6 @@ from tests.http.routes import (
     NOT_THERE,
     PUBLIC,
     TOPIC,
-    WALKED,
     Endpoint,
     filled,
     made_by,
@@ -41,7 +40,7 @@ NO_OBJECTS = {"{bad": "not_json", "[]": "not_json", "5": "not_json", '"{}"': STR
 # Names that a careless program takes apart, or takes for something else. Paths have them percent-encoded.
 ODD_NAMES = ["a/b", "/", "a b", "a+b", "ü日本", "..", ".", "%", "%2F", "~", "*", "a;b=c", "a?b#c&d", "'\"<>\\", "a\tb"]
 
-every_resource = pytest.mark.parametrize("resource", WALKED, ids=[resource.path for resource in WALKED])
+every_resource = pytest.mark.parametrize("resource", RESOURCES, ids=[resource.path for resource in RESOURCES])
 every_endpoint = pytest.mark.parametrize("endpoint", ENDPOINTS, ids=[" ".join(endpoint) for endpoint in ENDPOINTS])
 
 

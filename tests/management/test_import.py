@@ -366,7 +366,7 @@ def test_what_is_wrong_is_named_and_nothing_is_changed(path: str, value: object,
         (b"{", "not JSON: Expecting property name"),
         (b'{"a": NaN}', "not JSON: unexpected NaN"),
         (b"\xff", "not JSON"),
-        (b"[" * 100_000, "not JSON: nested too deeply"),
+        (b"[" * 100_000, "not JSON: it is nested too deeply"),
     ],
 )
 def test_what_is_no_json(text: bytes, reason: str) -> None:

@@ -17,6 +17,7 @@ import pytest
 from leveret.broker.broker import Broker
 from leveret.server.arrival import STEPS_AT_ONCE, Entrance, TlsEntrance
 from leveret.server.certificate import LoginName
+from leveret.server.log_output import category_of
 from leveret.server.proxy_protocol import ProxyRule
 from leveret.server.tick import Tick
 from leveret.server.tls import Certificates, TlsOptions
@@ -188,6 +189,25 @@ def test_without_a_good_header_nobody_is_let_in(balanced: TlsBroker, data: bytes
         client.send(data)
         client.expect_end()
     balanced.expect_logged(f"refused connection 127.0.0.1:{peer} -> 127.0.0.1:{balanced.port}: {why}")
+
+
+def test_who_is_refused_is_told_in_the_category_of_connections(caplog: pytest.LogCaptureFixture) -> None:
+    """With the parts that every line about a connection has as JSON."""
+
+    async def test() -> None:
+        loop = asyncio.get_running_loop()
+        entrance = Entrance(Tick(Broker("test", "leveret@test", time.time, os.urandom), loop), ProxyRule(), None)
+        ours, theirs = socket.socketpair()
+        entrance.admit(ours, ("203.0.113.7", 1), ("127.0.0.1", 2))
+        theirs.setblocking(False)
+        await loop.sock_sendall(theirs, PROTOCOL_HEADER)
+        assert await asyncio.wait_for(loop.sock_recv(theirs, 1), 10) == b""
+        theirs.close()
+
+    asyncio.run(test())
+    (record,) = caplog.records
+    assert (category_of(record.name), record.levelname) == ("connection", "WARNING")
+    assert getattr(record, "fields", None) == {"connection": "203.0.113.7:1 -> 127.0.0.1:2", "peer": "203.0.113.7:1"}
 
 
 def test_a_header_before_tls_is_asked_for(balanced: TlsBroker, authority: Authority) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import threading
 from collections.abc import Awaitable, Callable
 
 import bcrypt
@@ -119,15 +120,33 @@ def test_work_that_fails_comes_to_its_end(error: type[BaseException]) -> None:
 
 
 def test_closing_drops_what_waits() -> None:
+    """What has begun comes to its end; what waits in line, or comes later, is never begun."""
+
     async def test(scene: Scene) -> None:
-        for _ in range(20):
-            scene.client("secret")
-        await asyncio.sleep(0.01)
+        begun: list[int] = []
+        ended: list[int] = []
+        all_begun, go_on = threading.Barrier(THREADS + 1), threading.Event()
+
+        def submit(number: int) -> None:
+            def run() -> None:
+                begun.append(number)
+                all_begun.wait(PATIENCE)
+                go_on.wait(PATIENCE)
+
+            scene.threads.submit(run, lambda: ended.append(number))
+
+        for number in range(2 * THREADS):
+            submit(number)
+        all_begun.wait(PATIENCE)
         scene.threads.close()
-
-        def fail() -> None:
-            raise AssertionError("this comes too late")
-
-        scene.threads.submit(fail, fail)
+        submit(2 * THREADS)
+        go_on.set()
+        for thread in threading.enumerate():
+            if thread.name.startswith("slow work"):
+                thread.join(PATIENCE)
+        async with asyncio.timeout(PATIENCE):
+            while len(ended) < THREADS:
+                await asyncio.sleep(0)
+        assert sorted(begun) == sorted(ended) == list(range(THREADS))
 
     in_a_loop(test)

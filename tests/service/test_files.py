@@ -58,6 +58,13 @@ def test_the_image_has_all_ports() -> None:
     assert {int(port) for port in exposed.split()} == {*ports, settings.management_tls_port}
 
 
+def test_the_image_has_the_names_that_leveretctl_goes_by() -> None:
+    named = re.compile(r"for name in (.*?); do")
+    (told,) = named.findall((ROOT / "docs" / "leveretctl.md").read_text())
+    (linked,) = named.findall((ROOT / "Dockerfile").read_text())
+    assert linked == told
+
+
 def test_the_socket_belongs_to_the_service() -> None:
     socket = unit("leveret.socket")["Socket"]
     assert (ROOT / "contrib" / "systemd" / socket["Service"]).exists()

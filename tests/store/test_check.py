@@ -24,12 +24,13 @@ RECORD_HEAD = struct.Struct(">II")  # size of the payload, CRC
 
 # As nobody, whom the system refuses. The modules may lie where nobody may not read, so all are loaded before.
 AS_NOBODY = """
-import os, sys
+import os, sys, tempfile
 from pathlib import Path
 from leveret.cli.check import FolderCheck, run_check
 if os.geteuid() == 0:
     FolderCheck(Path(sys.argv[1])).run()
     os.setuid(65534)
+    tempfile.tempdir = None  # root's, which nobody else may be allowed to write to
 sys.exit(run_check(Path(sys.argv[1]), False))
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import socket
@@ -30,7 +31,14 @@ from tests.support.raw_client import (
     start_ok,
 )
 
+CAPBSET_DROP, DAC_OVERRIDE = 24, 1  # of Linux: prctl(2), capabilities(7)
 pytestmark = leveret_only("it is about Leveret's own program")
+
+
+def obey_permissions() -> None:
+    """Have the program that comes next bound by the permissions of files, even if root runs it."""
+    if os.geteuid() == 0 and ctypes.CDLL(None).prctl(CAPBSET_DROP, DAC_OVERRIDE, 0, 0, 0):
+        raise OSError("root writes everywhere here")
 
 
 def serve(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -40,6 +48,7 @@ def serve(*arguments: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         timeout=20,
+        preexec_fn=obey_permissions,
     )
 
 
@@ -157,7 +166,8 @@ def test_a_taken_port_is_one_clear_line(fresh_broker: BrokerProcess, tmp_path: P
 
 def test_a_taken_port_of_the_http_api_is_one_clear_line(fresh_broker: BrokerProcess, tmp_path: Path) -> None:
     arguments = ("--port", "0", "--management-port", str(fresh_broker.http_port))
-    expect_one_line(serve(*arguments, "--data-dir", str(tmp_path / "other")), str(fresh_broker.http_port))
+    finished = serve(*arguments, "--data-dir", str(tmp_path / "other"))
+    expect_one_line(finished, str(fresh_broker.http_port), "in use (the HTTP API: --management-port)")
 
 
 def test_a_folder_that_cannot_be_made_is_one_clear_line(tmp_path: Path) -> None:
@@ -174,11 +184,9 @@ def test_a_file_in_place_of_the_folder_is_one_clear_line(tmp_path: Path) -> None
 
 
 def test_a_folder_without_write_permission_is_one_clear_line(tmp_path: Path) -> None:
-    if os.geteuid() == 0:
-        pytest.skip("root may write everywhere")
     folder = tmp_path / "read-only"
     folder.mkdir(mode=0o500)
-    expect_one_line(serve("--port", "0", "--data-dir", str(folder)), str(folder))
+    expect_one_line(serve("--port", "0", "--data-dir", str(folder)), "cannot write", str(folder))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,7 @@
-"""Text that has to fit into a number of octets."""
+"""Text as others can take it: not too long, and made of whole characters.
+
+What is not UTF-8 stands in a `str` as lone surrogates (surrogateescape).
+"""
 
 from __future__ import annotations
 
@@ -12,3 +15,15 @@ def shortened(text: str, most: int) -> str:
     while end > most - 3 and encoded[end] & 0xC0 == 0x80:
         end -= 1
     return encoded[:end].decode("utf-8", "surrogateescape")
+
+
+def well_formed(text: str) -> str:
+    """A text that strict readers of JSON take: octets that are not UTF-8 become U+FFFD, as RabbitMQ shows them.
+
+    So do halves of characters, which stand for no octets.
+    """
+    try:
+        octets = text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        octets = text.encode("utf-8", "surrogatepass")
+    return octets.decode("utf-8", "replace")

@@ -18,6 +18,7 @@ SHA512: Final = "rabbit_password_hashing_sha512"
 MD5: Final = "rabbit_password_hashing_md5"
 BCRYPT: Final = "bcrypt"
 DIGESTS: Final = {SHA256: "sha256", SHA512: "sha512", MD5: "md5"}
+DIGEST_SIZES: Final = {16: MD5, 32: SHA256, 64: SHA512}
 BCRYPT_HASH: Final = re.compile(r"\$2[abxy]?\$([0-9]{2})\$[./A-Za-z0-9]{53}")
 HIGHEST_COST: Final = 15  # some seconds; each more takes twice as long
 SALT: Final = 4  # octets
@@ -39,6 +40,13 @@ def algorithm_named(name: str) -> str:
         if name.lower().endswith(algorithm.rpartition("_")[2]):
             return algorithm
     raise InvalidHash(f"unknown hashing algorithm '{name}'")
+
+
+def algorithm_of(password_hash: str) -> str:
+    """What a hash of which nobody says so was made with: its size tells. RabbitMQ says so from 3.6.1 on."""
+    if password_hash.startswith("$2"):
+        return BCRYPT
+    return DIGEST_SIZES.get(len(octets_of(password_hash)) - SALT, SHA256)
 
 
 def check_hash(password_hash: str, algorithm: str) -> None:

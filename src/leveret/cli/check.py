@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from leveret.cli.formatters import Row, json_text, lines
+from leveret.cli.standard_streams import write
 from leveret.server.data_dir import FORMAT, CannotUse, check_format
 from leveret.server.limits import shown
 from leveret.store.check import DefinitionsCheck, Finding, LogCheck, QueueContent, check_definitions
@@ -24,7 +25,6 @@ from leveret.store.segment import NewerFormat
 WHOLE: Final = 0
 DAMAGED: Final = 1
 UNUSABLE: Final = 2
-INTERRUPTED: Final = 130
 DEFINITIONS: Final = "definitions.sqlite"
 MESSAGES: Final = "messages"
 SET_ASIDE: Final = "damaged"
@@ -242,10 +242,5 @@ def run_check(folder: Path, as_json: bool) -> int:
     except CannotCheck as error:
         print(f"leveret: {error}", file=sys.stderr)
         return UNUSABLE
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    for line in [json_text(json_report(check))] if as_json else report(check):
-        # Names go out as the octets that they came as.
-        sys.stdout.buffer.write(f"{line}\n".encode("utf-8", "surrogateescape"))
-    sys.stdout.flush()
+    write([json_text(json_report(check))] if as_json else report(check))
     return DAMAGED if check.damages else WHOLE

@@ -14,6 +14,7 @@ from dataclasses import asdict, is_dataclass
 from pathlib import Path
 
 from leveret.cli.serve_options import configuration_of
+from leveret.cli.standard_streams import write
 from leveret.management.definitions.loading import CannotLoad, document_of, files_in, read
 from leveret.server.amqp_listeners import NOWHERE_TO_LISTEN, tls_options
 from leveret.server.configuration import Configuration, InvalidConfiguration
@@ -34,7 +35,7 @@ def run_config(arguments: argparse.Namespace) -> int:
             print(f"leveret: {line}", file=sys.stderr)
         return 1
     if arguments.action == "show" and arguments.formatter == "json":
-        print(json.dumps(as_json(configuration), indent=2))
+        write([json.dumps(as_json(configuration), indent=2)])
         return 0
     for warning in configuration.warnings:
         print(f"warning: {warning}", file=sys.stderr)
@@ -44,12 +45,11 @@ def run_config(arguments: argparse.Namespace) -> int:
             print(f"leveret: {problem}", file=sys.stderr)
         if problems:
             return 1
-        print(f"the configuration is right: {', '.join(map(str, configuration.files)) or 'no file'}")
+        write([f"the configuration is right: {', '.join(map(str, configuration.files)) or 'no file'}"])
         return 0
     rows = [HEADINGS, *rows_of(configuration)]
     widths = [max(len(row[column]) for row in rows) for column in range(2)]
-    for key, value, source in rows:
-        print(f"{key:{widths[0]}}  {value:{widths[1]}}  {source}")
+    write(f"{key:{widths[0]}}  {value:{widths[1]}}  {source}" for key, value, source in rows)
     return 0
 
 

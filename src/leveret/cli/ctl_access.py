@@ -11,11 +11,11 @@ from typing import Final
 
 from leveret.cli.control_client import DATA_ERROR, SOFTWARE, ControlFailure
 from leveret.cli.ctl_changes import ask
-from leveret.cli.ctl_client import connect
+from leveret.cli.ctl_client import connect, part_of
 from leveret.cli.ctl_command import Command
 from leveret.cli.ctl_options import Options, UsageError
-from leveret.cli.ctl_output import write
 from leveret.cli.formatters import json_text
+from leveret.cli.standard_streams import write
 
 WITH_PASSWORD: Final = ("add_user", "change_password", "authenticate_user", "hash_password")
 WITH_METADATA: Final = ("add_vhost", "update_vhost_metadata")
@@ -44,9 +44,7 @@ def access(command: Command, options: Options, words: list[str]) -> int:
         write(banner)
         return show_hash(str(request["password"]), options)
     with connect(options) as client:
-        done = ask(client, request, banner).get("done")
-    if not isinstance(done, dict):
-        raise ControlFailure(SOFTWARE, "the broker's answer is not understood")
+        done = part_of(ask(client, request, banner), "done")
     show_done(command, options, done.get("node"))
     return 0
 

@@ -13,8 +13,8 @@ from leveret.cli.control_client import UNAVAILABLE, ControlFailure
 from leveret.cli.ctl_client import connect, node_status
 from leveret.cli.ctl_command import Command
 from leveret.cli.ctl_options import Options
-from leveret.cli.ctl_output import write
 from leveret.cli.formatters import json_text
+from leveret.cli.standard_streams import write
 from leveret.management.periods import SECONDS
 
 ATOMS: Final = ("node", "protocol")

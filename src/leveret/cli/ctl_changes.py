@@ -1,4 +1,4 @@
-"""The commands that set and clear policies, limits and parameters and switch tracing, and those that show limits.
+"""The commands that set and clear policies, limits and parameters and switch tracing.
 
 They end when the broker says that the change is in effect and on the disk.
 """
@@ -7,15 +7,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from leveret.cli.control_client import DATA_ERROR, SOFTWARE, UNAVAILABLE, Client, ControlFailure
-from leveret.cli.ctl_client import connect
+from leveret.cli.control_client import Client, ControlFailure
+from leveret.cli.ctl_client import connect, part_of
 from leveret.cli.ctl_command import Command
 from leveret.cli.ctl_options import Options
-from leveret.cli.ctl_output import write
-from leveret.cli.formatters import Row, json_text, lines
+from leveret.cli.formatters import json_text, lines
+from leveret.cli.standard_streams import write
 
-LIMITS: Final = ("vhost_limits", "user_limits")
-NO_LIMITS: Final = "{}"
 REQUEST_KEYS: Final = {
     "username": "user",
     "limit_type": "limit",
@@ -47,9 +45,7 @@ def change(command: Command, options: Options, words: list[str]) -> int:
         banner = banner.replace('"{limit_type}" limit', "all limits")
     banner = banner.format(**given, vhost=options.vhost, priority=options.priority)
     with connect(options) as client:
-        done = ask(client, request, [banner] if options.banner else []).get("done")
-    if not isinstance(done, dict):
-        raise ControlFailure(SOFTWARE, "the broker's answer is not understood")
+        done = part_of(ask(client, request, [banner] if options.banner else []), "done")
     outcome = command.outcome.format(vhost=options.vhost)
     if options.formatter == "json":
         said = {"value": outcome} if outcome else {}
@@ -59,61 +55,6 @@ def change(command: Command, options: Options, words: list[str]) -> int:
     return 0
 
 
-def show_limits(command: Command, options: Options) -> int:
-    """The limits of a virtual host or a user, or of all that have any."""
-    of_vhosts = command.listing == "vhost_limits"
-    owner = "vhost" if of_vhosts else "user"
-    banner = [line.format(vhost=options.vhost, user=options.user) for line in command.banner]
-    if options.everywhere:
-        banner = [f"Listing limits for all {owner}s ..."]
-    with connect(options) as client:
-        request: dict[str, object] = {"command": command.name, "columns": [owner, "limits"]}
-        rows = rows_of(ask(client, request, banner if options.banner else []))
-        if options.everywhere:
-            set_ones = [row for row in rows if row[1] != NO_LIMITS]
-            write(lines(options.formatter, [owner, "limits"], set_ones, options.headers and not options.silent))
-            return 0
-        limits = {str(name): str(value) for name, value in rows}
-        if of_vhosts:
-            show_vhost_limits(limits.get(options.vhost), client, options)
-        else:
-            show_user_limits(limits.get(options.user), options)
-    return 0
-
-
-def show_vhost_limits(limits: str | None, client: Client, options: Options) -> None:
-    """The limits of one virtual host, None if there is no such one; nothing if it has none."""
-    if limits is None:
-        raise ControlFailure(DATA_ERROR, f"Virtual host '{options.vhost}' does not exist", "")
-    if options.formatter == "json":
-        if limits == NO_LIMITS:
-            write(["[]"])
-            return
-        status = client.ask({"command": "status"}).get("status")
-        node = status.get("node_name") if isinstance(status, dict) else None
-        write([json_text({"node": node, "result": "ok", "value": limits})])
-    elif limits != NO_LIMITS:
-        show_alone(limits, options)
-
-
-def show_user_limits(limits: str | None, options: Options) -> None:
-    """The limits of one user, None if there is no such one."""
-    if limits is None:
-        raise ControlFailure(UNAVAILABLE, f'{{:no_such_user, "{options.user}"}}', "Error:\n")
-    if options.formatter == "json":
-        write([json_text({"message": limits})])
-    else:
-        show_alone(limits, options)
-
-
 def show_alone(text: str, options: Options) -> None:
     """A text that is no listing."""
     write(lines("pretty_table", ["Output"], [[text]], True) if options.formatter == "pretty_table" else [text])
-
-
-def rows_of(answer: dict[str, object]) -> list[Row]:
-    """The rows of a listing, or ControlFailure."""
-    rows = answer.get("rows")
-    if not isinstance(rows, list):
-        raise ControlFailure(SOFTWARE, "the broker's answer is not understood")
-    return rows

@@ -7,30 +7,29 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from leveret.cli.control_client import DATA_ERROR, SOFTWARE, ControlFailure
+from leveret.cli.control_client import DATA_ERROR
 from leveret.cli.ctl_changes import ask
-from leveret.cli.ctl_client import connect
+from leveret.cli.ctl_client import connect, part_of
 from leveret.cli.ctl_command import Command
 from leveret.cli.ctl_options import Options, UsageError
-from leveret.cli.ctl_output import write
 from leveret.cli.formatters import json_text
+from leveret.cli.standard_streams import write
 
 STANDARD_STREAM: Final = "-"
 MODE: Final = 0o600  # of a new file: there are hashes of passwords in it
 
 
-def export_definitions(command: Command, options: Options, file: str) -> int:
+def export_definitions(command: Command, options: Options, words: list[str]) -> int:
     """Write the definitions to a file, or to standard output and nothing else."""
     check_format(command, options)
+    [file] = words
     path = Path(file)
     if file != STANDARD_STREAM and not path.parent.is_dir():
         raise UsageError(f"Bad argument: Directory {path.parent} does not exist", command, DATA_ERROR)
     banner = [command.banner[0].format(file=file)] if options.banner and file != STANDARD_STREAM else []
     with connect(options) as client:
-        answer = ask(client, {"command": command.name, "vhost": options.vhost_if_given}, banner)
-    definitions = answer.get("definitions")
-    if not isinstance(definitions, dict):
-        raise ControlFailure(SOFTWARE, "the broker's answer is not understood")
+        request: dict[str, object] = {"command": command.name, "vhost": options.vhost_if_given}
+        definitions = part_of(ask(client, request, banner), "definitions")
     text = json_text(definitions)
     if file == STANDARD_STREAM:
         write([text])
@@ -57,9 +56,7 @@ def import_definitions(command: Command, options: Options, words: list[str]) -> 
         "skip_if_unchanged": options.skip_if_unchanged,
     }
     with connect(options) as client:
-        done = ask(client, request, [banner] if options.banner else [], octets).get("done")
-    if not isinstance(done, dict):
-        raise ControlFailure(SOFTWARE, "the broker's answer is not understood")
+        done = part_of(ask(client, request, [banner] if options.banner else [], octets), "done")
     warnings = done.get("warnings")
     write([f"Warning: {warning}" for warning in (warnings if isinstance(warnings, list) else [])], sys.stderr)
     if options.banner:

@@ -13,8 +13,8 @@ from leveret.cli.control_client import DATA_ERROR, SOFTWARE, UNAVAILABLE, Contro
 from leveret.cli.ctl_client import connect, node_status
 from leveret.cli.ctl_command import Command
 from leveret.cli.ctl_options import Options, UsageError
-from leveret.cli.ctl_output import write
 from leveret.cli.formatters import json_text
+from leveret.cli.standard_streams import write
 from leveret.cli.status_report import alarms as alarm_lines
 from leveret.cli.status_report import listeners as listener_lines
 from leveret.cli.status_report import part, size
@@ -59,7 +59,7 @@ def diagnose(question: Question, command: Command, options: Options, words: list
         known = {
             "node": status.get("node_name"),
             "timeout": options.timeout * 1000,
-            "seconds": options.timeout_if_given or UPGRADE_TIMEOUT,
+            "seconds": options.timeout_or(UPGRADE_TIMEOUT),
             "place": "all vhosts" if options.across_all_vhosts else f"vhost {options.vhost}",
         }
         write([line.format(**given, **known) for line in command.banner])

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from leveret.cli.control_client import DATA_ERROR, SOFTWARE, UNAVAILABLE, USAGE, ControlFailure
-from leveret.cli.ctl_changes import ask, rows_of
-from leveret.cli.ctl_client import connect, node_status
+from leveret.cli.ctl_changes import ask
+from leveret.cli.ctl_client import connect, node_status, rows_of
 from leveret.cli.ctl_command import Command
 from leveret.cli.ctl_maintenance import files_of
 from leveret.cli.ctl_options import Options, UsageError
-from leveret.cli.ctl_output import write
 from leveret.cli.formatters import json_text, lines
+from leveret.cli.standard_streams import write
 from leveret.cli.status_report import listeners as listener_lines
 from leveret.management.columns import DEFAULT_COLUMNS
 

@@ -8,13 +8,12 @@ from __future__ import annotations
 from typing import Any, Final
 
 from leveret.cli.control_client import DATA_ERROR, SOFTWARE, ControlFailure
-from leveret.cli.ctl_changes import rows_of
-from leveret.cli.ctl_client import connect, node_status
+from leveret.cli.ctl_client import connect, node_status, rows_of
 from leveret.cli.ctl_command import Command
 from leveret.cli.ctl_diagnostics import Finding, Question
 from leveret.cli.ctl_options import Options, UsageError
-from leveret.cli.ctl_output import write
 from leveret.cli.formatters import json_text
+from leveret.cli.standard_streams import write
 
 SINGLE_NODE: Final = "Target node seems to be the only one in a single node cluster, the {} does not apply"
 STARTUP: Final = 300  # seconds, RabbitMQ's default
@@ -27,7 +26,7 @@ def await_online_nodes(command: Command, options: Options, words: list[str]) -> 
     with connect(options) as client:
         node = node_status(client).get("node_name")
     if options.banner:
-        seconds = options.timeout_if_given or STARTUP
+        seconds = options.timeout_or(STARTUP)
         write([line.format(count=words[0], node=node, seconds=seconds) for line in command.banner])
     if int(words[0]) > 1:
         raise ControlFailure(SOFTWARE, f"Error: Not enough nodes joined {node}'s cluster, which has one.", "Error:\n")

@@ -254,8 +254,8 @@ PLUGIN_COMMANDS: Final = (
     command(
         "list",
         "Lists what RabbitMQ has in plugins and is built in here",
-        "[--enabled] [--minimal|-m] [--verbose|-v] [<pattern>]",
-        options=("enabled", "minimal", "verbose"),
+        "[--enabled|-E] [--implicitly-enabled|-e] [--minimal|-m] [--verbose|-v] [<pattern>]",
+        options=("enabled", "implicitly-enabled", "minimal", "verbose"),
         most=1,
     ),
     command(

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from leveret.cli.control_client import DATA_ERROR, SOFTWARE, UNAVAILABLE, ControlFailure
+from leveret.cli.control_client import DATA_ERROR, UNAVAILABLE, ControlFailure
 from leveret.cli.ctl_changes import REQUEST_KEYS, ask
-from leveret.cli.ctl_client import connect, node_status
+from leveret.cli.ctl_client import connect, node_status, part_of
 from leveret.cli.ctl_command import Command
 from leveret.cli.ctl_options import Options, UsageError
-from leveret.cli.ctl_output import write
 from leveret.cli.formatters import json_text
+from leveret.cli.standard_streams import write
 
 SIZE: Final = re.compile(r"\d+(?:\.\d+)?\s*(?:[kmgtpe]i?b?)?", re.ASCII | re.IGNORECASE)
 FRACTION: Final = re.compile(r"\d+(?:\.\d*)?", re.ASCII)
@@ -26,9 +26,7 @@ def operate(command: Command, options: Options, words: list[str]) -> int:
     with connect(options) as client:
         node = node_status(client).get("node_name") if "{node}" in "".join(command.banner) else ""
         banner = banner_of(command, options).format(**given, vhost=options.vhost, node=node)
-        done = ask(client, request, [banner] if options.banner else []).get("done")
-    if not isinstance(done, dict):
-        raise ControlFailure(SOFTWARE, "the broker's answer is not understood")
+        done = part_of(ask(client, request, [banner] if options.banner else []), "done")
     said = result(command, done)
     if options.formatter == "json":
         value = {} if said is None else {"value": said}

@@ -21,6 +21,7 @@ SHORT: Final = {
     "d": "description", "e": "if-empty", "u": "if-unused", "P": "pid",
     "m": "minimal", "v": "verbose", "a": "all", "N": "number",
 }  # fmt: skip
+SHORT_OF_PLUGINS: Final = {**SHORT, "E": "enabled", "e": "implicitly-enabled"}
 WITH_VALUE: Final = (
     "vhost", "node", "timeout", "formatter", "data-dir", "unit", "priority", "apply-to", "user",
     "format",
@@ -36,7 +37,7 @@ SOMEWHERE: Final = (
     "format", "skip-if-unchanged",
     "description", "tags", "default-queue-type", "pre-hashed-password", "limit", "per-connection-delay",
     "if-empty", "if-unused", "pid", "used", "address", "no-wait", "wait", "experimental", "all", "enabled", "minimal",
-    "verbose", "within", "number", "object-type", "address-family", "across-all-vhosts",
+    "implicitly-enabled", "verbose", "within", "number", "object-type", "address-family", "across-all-vhosts",
 )  # fmt: skip
 INTEGER: Final = re.compile(r"[+-]?[0-9]+", re.ASCII)
 DEFAULT_TIMEOUT: Final = 60
@@ -79,7 +80,7 @@ class Options:
         self.tags: Final = given.get("tags")
         self.default_queue_type: Final = given.get("default-queue-type")
         self.pre_hashed: Final = "pre-hashed-password" in given
-        self.timeout_if_given: Final = self.timeout if "timeout" in given else None
+        self._has_timeout: Final = "timeout" in given
         self.if_empty: Final = "if-empty" in given
         self.if_unused: Final = "if-unused" in given
         self.used: Final = "used" in given
@@ -93,9 +94,18 @@ class Options:
         self.address_family: Final = given.get("address-family", "IPv4")
         self.across_all_vhosts: Final = "across-all-vhosts" in given
         self.minimal: Final = "minimal" in given
-        self.url: Final = given.get("url") or os.environ.get("LEVERET_URL")
+        self.url: Final = url(given)
         self.banner: Final = not self.quiet and self.formatter not in MACHINE_READABLE
         self.data_dir: Final = Path(given.get("data-dir") or os.environ.get("LEVERET_DATA_DIR") or DEFAULT_DATA_DIR)
+
+    def timeout_or(self, default: int) -> int:
+        """The timeout in seconds if it is given, of which 0 is to look once; or else the command's own."""
+        return self.timeout if self._has_timeout else default
+
+
+def url(given: dict[str, str]) -> str | None:
+    """The HTTP API that is asked, if one is. A flag that names a data folder counts more than a variable."""
+    return given.get("url") or (None if given.get("data-dir") else os.environ.get("LEVERET_URL") or None)
 
 
 def one_of(given: dict[str, str], name: str, choices: Sequence[str], command: Command) -> str:
@@ -141,14 +151,15 @@ def number(given: dict[str, str], name: str, command: Command) -> int:
 
 
 def split(arguments: Sequence[str], commands: Mapping[str, Command]) -> tuple[dict[str, str], list[str]]:
-    """Options and the words among which they stood, in any order."""
+    """Options and the words among which they stood, in any order; for plugins some letters mean something else."""
+    letters = SHORT_OF_PLUGINS if "is_enabled" in commands else SHORT
     long = [f"{name}=" if name in WITH_VALUE else name for name in EVERYWHERE + SOMEWHERE]
-    short = "".join(f"{letter}:" if name in WITH_VALUE else letter for letter, name in SHORT.items())
+    short = "".join(f"{letter}:" if name in WITH_VALUE else letter for letter, name in letters.items())
     try:
         pairs, words = getopt.gnu_getopt(list(arguments), short, long)
     except getopt.GetoptError as error:
         dashes = "-" if len(error.opt) == 1 else "--"
         command = next((commands[word] for word in arguments if word in commands), None)
         raise UsageError(f"Invalid options for this command:\n{dashes}{error.opt} : ", command) from None
-    options = {flag[2:] if flag.startswith("--") else SHORT[flag[1]]: value for flag, value in pairs}
+    options = {flag[2:] if flag.startswith("--") else letters[flag[1]]: value for flag, value in pairs}
     return options, words

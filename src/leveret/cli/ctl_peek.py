@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from leveret.cli.control_client import SOFTWARE, UNAVAILABLE, ControlFailure
-from leveret.cli.ctl_changes import ask, rows_of
-from leveret.cli.ctl_client import connect, node_status
+from leveret.cli.control_client import UNAVAILABLE, ControlFailure
+from leveret.cli.ctl_changes import ask
+from leveret.cli.ctl_client import connect, node_status, not_understood, rows_of
 from leveret.cli.ctl_command import Command
 from leveret.cli.ctl_options import Options, UsageError
-from leveret.cli.ctl_output import write
 from leveret.cli.formatters import Cell, Row, binary, erlang, fields, json_field, json_text, lines
+from leveret.cli.standard_streams import write
 
 POSITION: Final = re.compile(r"\+?0*[1-9][0-9]{0,17}", re.ASCII)
 COLUMNS: Final = ["keys", "values"]
@@ -40,7 +40,7 @@ def show_message(command: Command, options: Options, words: list[str]) -> int:
                 raise ControlFailure(UNAVAILABLE, answer, "") from None
             raise
     if not isinstance(message, list):
-        raise ControlFailure(SOFTWARE, "the broker's answer is not understood")
+        raise not_understood()
     if options.formatter == "json":
         shown = {str(field[0]): in_json(field) for field in sorted(message)}
         write([json_text({"message": shown, "result": "ok"})])

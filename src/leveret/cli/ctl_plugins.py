@@ -13,14 +13,20 @@ from leveret import __version__
 from leveret.cli.control_client import UNAVAILABLE, ControlFailure
 from leveret.cli.ctl_command import Command
 from leveret.cli.ctl_options import Options
-from leveret.cli.ctl_output import write
 from leveret.cli.formatters import json_text
+from leveret.cli.standard_streams import write
 
 BUILT_IN: Final = (
+    "rabbitmq_auth_mechanism_ssl",
+    "rabbitmq_consistent_hash_exchange",
     "rabbitmq_delayed_message_exchange",
+    "rabbitmq_event_exchange",
     "rabbitmq_management",
     "rabbitmq_management_agent",
     "rabbitmq_message_deduplication",
+    "rabbitmq_prometheus",
+    "rabbitmq_random_exchange",
+    "rabbitmq_recent_history_exchange",
 )
 
 

@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from leveret.cli.control_client import SOFTWARE, TEMPORARY, UNAVAILABLE, Client, ControlFailure
-from leveret.cli.ctl_changes import rows_of
-from leveret.cli.ctl_client import connect, node_status
+from leveret.cli.ctl_client import connect, node_status, rows_of
 from leveret.cli.ctl_command import Command
 from leveret.cli.ctl_options import Options, UsageError
-from leveret.cli.ctl_output import write
 from leveret.cli.formatters import Row, json_text, lines
+from leveret.cli.standard_streams import write
 from leveret.cli.status_report import alarms, listeners, status_report
 from leveret.management.columns import DEFAULT_COLUMNS
 from leveret.management.features import DEPRECATED, FEATURE_FLAGS, TRANSIENT
@@ -222,7 +221,7 @@ def cipher_names() -> list[str]:
 
 def await_startup(_command: Command, options: Options, _words: list[str]) -> int:
     """Return when the broker serves."""
-    until_there(options, options.timeout_if_given or STARTUP, lambda status: True)
+    until_there(options, options.timeout_or(STARTUP), lambda status: True)
     if options.formatter == "json":
         write([json_text({"result": "ok"})])
     return 0
@@ -232,7 +231,7 @@ def wait(command: Command, options: Options, words: list[str]) -> int:
     """Return when the broker with a process number serves; UNAVAILABLE if that process ends before."""
     if bool(words) == (options.pid is not None):
         raise UsageError("too many arguments." if words else "not enough arguments.", command)
-    seconds = options.timeout_if_given or WAIT
+    seconds = options.timeout_or(WAIT)
     deadline = time.monotonic() + seconds
     pid = options.pid or 0
     if words:
@@ -268,7 +267,7 @@ def pid_in(file: Path, deadline: float, command: Command, options: Options) -> i
             if text:
                 raise ControlFailure(SOFTWARE, f"garbage in pid file {file}", "Error:\n")
         if time.monotonic() >= deadline:
-            raise timed_out(command.name, options, options.timeout_if_given or WAIT)
+            raise timed_out(command.name, options, options.timeout_or(WAIT))
         time.sleep(PAUSE)
 
 

@@ -16,6 +16,8 @@ import re
 from collections.abc import Iterator
 from typing import Final, TypeAlias
 
+from leveret.amqp.text import well_formed
+
 Cell: TypeAlias = "str | int | float | bool | list[Cell] | None"
 Row: TypeAlias = list[Cell]
 
@@ -76,9 +78,8 @@ def json_row(columns: list[str], row: Row) -> str:
 
 
 def json_text(value: object) -> str:
-    """A value as JSON on one line; octets that are not UTF-8 become escaped lone surrogates."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return NOT_UTF_8.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    """A value as JSON on one line."""
+    return well_formed(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
 
 
 def json_value(value: Cell) -> object:

@@ -13,6 +13,7 @@ from typing import Final, NoReturn
 from leveret import __version__
 from leveret.build import description
 from leveret.cli.serve_options import add_options, configuration_of
+from leveret.cli.standard_streams import run_command, use_utf8
 
 # What leveretctl does under this and other names; it takes all the arguments behind them.
 CONTROL: Final = {
@@ -76,11 +77,19 @@ def run_server(arguments: argparse.Namespace) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; gives the exit status."""
-    words = sys.argv[1:] if arguments is None else list(arguments)
+    if arguments is None:
+        use_utf8()
+        arguments = sys.argv[1:]
+    words = list(arguments)
     if words and words[0] in CONTROL:
         from leveret.cli.leveretctl import main as control
 
         return control(words[1:], f"leveret {words[0]}")
+    return run_command(lambda: run(words))
+
+
+def run(words: list[str]) -> int:
+    """Do what the arguments say, but for what leveretctl does; gives the exit status."""
     given = parser().parse_args(words)
     if given.command == "check":
         from leveret.cli.check import run_check

@@ -114,6 +114,18 @@ def change_vhost(api: Api, request: Request) -> Done:
     return {}
 
 
+def switch_tracing(on: bool) -> Change:
+    """Switch the tracing of a virtual host, which must be there: to put it would make one."""
+
+    def change(api: Api, request: Request) -> Done:
+        vhost = str(request["vhost"])
+        api.call("GET", "vhosts", vhost)
+        api.call("PUT", "vhosts", vhost, body={"tracing": on})
+        return {}
+
+    return change
+
+
 def set_permissions_globally(api: Api, request: Request) -> Done:
     """In every virtual host."""
     for vhost in api.call("GET", "vhosts"):
@@ -242,6 +254,8 @@ CHANGES: Final[dict[str, Change]] = {
     "delete_vhost": call("DELETE", "vhosts", "{vhost}"),
     "enable_vhost_deletion_protection": call("POST", "vhosts", "{vhost}", "deletion", "protection"),
     "disable_vhost_deletion_protection": call("DELETE", "vhosts", "{vhost}", "deletion", "protection"),
+    "trace_on": switch_tracing(True),
+    "trace_off": switch_tracing(False),
     "set_permissions": put("permissions", "{vhost}", "{user}", body=values(*PATTERNS)),
     "set_permissions_globally": set_permissions_globally,
     "clear_permissions": call("DELETE", "permissions", "{vhost}", "{user}"),

@@ -14,11 +14,13 @@ from typing import Any, Final
 from urllib.parse import quote, unquote, urlsplit
 
 from leveret.cli.control_client import DATA_ERROR, NO_PERMISSION, SOFTWARE, UNAVAILABLE, USAGE, ControlFailure
+from leveret.cli.ctl_client import without_password
 from leveret.cli.remote_changes import CHANGES
 from leveret.cli.remote_listings import LISTINGS, status
 
 PORTS: Final = {"http": 15672, "https": 15671}
 OF_VHOST: Final = ("queues", "exchanges", "bindings", "consumers", "policies", "operator-policies", "definitions")
+OCTETS: Final = "surrogateescape"  # what isn't UTF-8 goes out as it came in
 NO_VHOST: Final = ("vhost_not_found", "vhost not found")
 
 
@@ -37,11 +39,18 @@ class RemoteClient:
         self._connection: Final = kind(parts.hostname, port, timeout=timeout or 0.001)
         self._place: Final = f"{parts.hostname}:{port}"
         self._prefix: Final = parts.path.rstrip("/").removesuffix("/api") + "/api"
-        login = f"{unquote(parts.username or 'guest')}:{unquote(parts.password or 'guest')}"
-        self._headers: Final = {"authorization": "Basic " + base64.b64encode(login.encode()).decode()}
+        name, password = (unquote(part or "guest", errors=OCTETS) for part in (parts.username, parts.password))
+        login = base64.b64encode(f"{name}:{password}".encode("utf-8", OCTETS))
+        self._headers: Final[dict[str, bytes]] = {"authorization": b"Basic " + login}
 
     def ask(self, request: dict[str, object], octets: bytes = b"") -> dict[str, object]:
         """The answer that the control socket would give. Raises ControlFailure, TimeoutError."""
+        try:
+            return self._answer(request, octets)
+        except (AttributeError, KeyError, TypeError):  # JSON of another shape than the API's
+            raise self._not_understood() from None
+
+    def _answer(self, request: dict[str, object], octets: bytes) -> dict[str, object]:
         command = str(request.get("command"))
         if command == "status":
             return {"status": status(self)}
@@ -68,12 +77,15 @@ class RemoteClient:
     def call(self, method: str, *path: str, body: object = None, query: str = "", reason: str = "") -> Any:
         """The JSON that comes back, None if nothing does. Raises ControlFailure."""
         octets = b"" if body is None else json.dumps(body).encode()
-        return self.send(method, path, octets, {"x-reason": reason} if reason else {}, query)
+        text = " ".join(reason.splitlines()).encode("utf-8", OCTETS)  # a header is one line
+        return self.send(method, path, octets, {"x-reason": text} if reason else {}, query)
 
-    def send(self, method: str, path: tuple[str, ...], octets: bytes, headers: dict[str, str], query: str = "") -> Any:
+    def send(
+        self, method: str, path: tuple[str, ...], octets: bytes, headers: dict[str, bytes], query: str = ""
+    ) -> Any:
         """Send a request with a body as it is."""
-        target = "/".join([self._prefix, *(quote(part, safe="", errors="surrogateescape") for part in path)]) + query
-        headers = self._headers | headers | ({"content-type": "application/json"} if octets else {})
+        target = "/".join([self._prefix, *(quote(part, safe="", errors=OCTETS) for part in path)]) + query
+        headers = self._headers | headers | ({"content-type": b"application/json"} if octets else {})
         try:
             self._connection.request(method, target, octets or None, headers)
             answer = self._connection.getresponse()
@@ -84,15 +96,22 @@ class RemoteClient:
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
             raise ControlFailure(UNAVAILABLE, f"cannot reach the HTTP API at {self._place}: {reason}") from None
         decoded = decode(content)
-        if answer.status < 400 or is_failed_check(answer.status, decoded):
+        if answer.status < 300 and content and decoded is None:
+            raise self._not_understood()
+        if answer.status < 300 or is_failed_check(answer.status, decoded):
             return decoded
         raise self._failure(answer.status, decoded, path)
+
+    def _not_understood(self) -> ControlFailure:
+        return ControlFailure(SOFTWARE, f"what answers at {self._place} is not the HTTP API of a broker")
 
     def _failure(self, status: int, decoded: object, path: tuple[str, ...]) -> ControlFailure:
         """What an answer that is an error says."""
         found = decoded if isinstance(decoded, dict) else {}
         reason = found.get("reason") or found.get("error") or f"HTTP status {status}"
         text = reason if isinstance(reason, str) else json.dumps(reason)
+        if status < 400:
+            return ControlFailure(UNAVAILABLE, f"the HTTP API at {self._place} is elsewhere: it redirects ({status})")
         if status in (401, 403):
             return ControlFailure(NO_PERMISSION, f"the HTTP API at {self._place} refuses: {text}")
         if status >= 500:
@@ -129,9 +148,3 @@ def decode(content: bytes) -> object:
 def is_failed_check(status: int, decoded: object) -> bool:
     """Whether an answer is that of a health check that failed, which says why, and no failure to answer."""
     return status == 503 and isinstance(decoded, dict) and decoded.get("status") == "failed"
-
-
-def without_password(url: str) -> str:
-    """A URL that may be shown."""
-    before, at, place = url.rpartition("@")
-    return f"{before.partition('://')[0]}://...@{place}" if at else url

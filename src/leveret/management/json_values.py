@@ -7,8 +7,11 @@ stands in could never be answered again.
 
 from __future__ import annotations
 
+import gc
 import json
-from math import isfinite
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import inf, isfinite
 from typing import Final
 
 DEEPEST: Final = 100  # levels of lists and objects
@@ -18,24 +21,37 @@ class NotJson(Exception):
     """Why a text is no JSON that can be kept."""
 
 
-def decoded(text: str | bytes) -> object:
-    """The value that a text stands for. Raises NotJson."""
-    try:
-        value: object = json.loads(text, parse_constant=refuse_constant, parse_float=finite)
-    except RecursionError:
-        raise NotJson("it is nested too deeply") from None
-    except ValueError as error:
-        raise NotJson(str(error)) from None
-    check(value)
+def decoded(text: str | bytes, most: float = inf) -> object:
+    """The value that a text stands for. Raises NotJson, also if there are more values in it than `most`.
+
+    May run in another thread. The hook lets others have the interpreter, which the decoder alone would not.
+    """
+    with without_collection():
+        try:
+            value: object = json.loads(text, object_hook=unchanged, parse_constant=refuse_constant, parse_float=finite)
+        except RecursionError:
+            raise NotJson("it is nested too deeply") from None
+        except ValueError as error:
+            raise NotJson(str(error)) from None
+        check(value, most)
     return value
 
 
-def check(value: object) -> None:
-    """NotJson for a value that is nested too deeply, or that has a half of a character in it."""
+def unchanged(value: dict[str, object]) -> dict[str, object]:
+    """The same object."""
+    return value
+
+
+def check(value: object, most: float) -> None:
+    """NotJson for a value that is nested too deeply, or that has too much or a half of a character in it."""
     level = [value]
+    count = 0
     for _ in range(DEEPEST + 1):
         if not level:
             break
+        count += len(level)
+        if count > most:
+            raise NotJson("there are too many values in it")
         below: list[object] = []
         for each in level:
             if isinstance(each, dict):
@@ -69,3 +85,15 @@ def finite(text: str) -> float:
     if not isfinite(value):
         raise ValueError(f"{text} is too large")
     return value
+
+
+@contextmanager
+def without_collection() -> Iterator[None]:
+    """Look for no garbage meanwhile: nearly all that an import makes stays, and a look at all of it is a pause."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

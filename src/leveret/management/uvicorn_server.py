@@ -15,20 +15,24 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import Server
 
 GOODBYE: Final = 1  # seconds for requests that are being answered when the broker stops
+LAST_CALL: Final = 0.7  # seconds of them for clients to take the answers
 KEEP_ALIVE: Final = 60  # seconds that a client's connection may be idle
 MOST_CONNECTIONS: Final = 1000  # others are answered 503: open files are for AMQP clients
 MOST_SOCKETS: Final = 1200  # others are closed at once
 REQUEST_TIMEOUT: Final = 30.0  # seconds in which the first request has to be there
+BODY_TIMEOUT: Final = 60.0  # seconds in which more of a body has to come, as in RabbitMQ
+STALL_TIMEOUT: Final = 30.0  # seconds in which a client has to take what waits for it, as in RabbitMQ
 
 
 class Protocol(H11Protocol):
     """uvicorn's connection with a client, which may not wait for ever to say what it wants.
 
     uvicorn itself closes a connection that is silent behind an answer, not one that says nothing at all, or little by
-    little. Strangers would have all open files so.
+    little. Strangers would have all open files so. Nor may it let an answer lie, which takes memory.
     """
 
     waiting: asyncio.TimerHandle | None = None
+    stalled: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has connected."""
@@ -41,6 +45,7 @@ class Protocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone."""
         self._wait_no_more()
+        self._take_note_of_progress()
         super().connection_lost(exc)
 
     def handle_events(self) -> None:
@@ -48,12 +53,38 @@ class Protocol(H11Protocol):
         super().handle_events()
         if self.cycle is not None and not self.cycle.response_complete:
             self._wait_no_more()
+            if self.cycle.more_body:
+                self._wait(BODY_TIMEOUT)
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Log nothing of requests for HTTP/2 or WebSockets, which are answered as if they were none."""
 
     def on_response_complete(self) -> None:
         """An answer was sent."""
         self._wait_no_more()
         self._wait(KEEP_ALIVE)
         super().on_response_complete()
+
+    def pause_writing(self) -> None:
+        """The client takes less than it is sent."""
+        super().pause_writing()
+        self.stalled = self.loop.call_later(STALL_TIMEOUT, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """It has taken nearly all."""
+        self._take_note_of_progress()
+        super().resume_writing()
+
+    def shutdown(self) -> None:
+        """The broker stops. Who has not taken an answer by then is hung up on before uvicorn logs an error."""
+        super().shutdown()
+        self._wait_no_more()
+        self._wait(LAST_CALL)
+
+    def _take_note_of_progress(self) -> None:
+        if self.stalled is not None:
+            self.stalled.cancel()
+            self.stalled = None
 
     def _wait(self, seconds: float) -> None:
         self.waiting = self.loop.call_later(seconds, self.transport.abort)

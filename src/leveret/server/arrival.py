@@ -20,7 +20,7 @@ from leveret.server.tick import Tick
 from leveret.server.tls import Certificates, is_too_deep, reason
 from leveret.server.tls_client import TlsSession
 
-log: Final = logging.getLogger("leveret.listener")
+log: Final = logging.getLogger("leveret.connection")
 
 Address: TypeAlias = tuple[object, ...]
 
@@ -237,7 +237,9 @@ class Arrival:
     def _refuse(self, why: str) -> None:
         """Close the socket. Who comes and goes without a word, like a probe, is not worth a warning."""
         level = logging.WARNING if self._heard else logging.DEBUG
-        log.log(level, "refused connection %s -> %s: %s", host_port(self._peer), host_port(self._local), why)
+        peer = host_port(self._peer)
+        name = f"{peer} -> {host_port(self._local)}"
+        log.log(level, "refused connection %s: %s", name, why, extra={"fields": {"connection": name, "peer": peer}})
         self.end()
 
     def end(self) -> None:

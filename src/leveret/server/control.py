@@ -4,12 +4,10 @@ It is a Unix socket in the data folder. Who may open it controls the broker, so 
 moment it is there, and where the system tells who is at the other end (Linux), only that user and root are answered.
 
 A request is one line with a JSON object: `{"command": "list_queues", "vhost": "/", "columns": ["name"]}`. The answer is
-one line too: `{"columns": [...], "rows": [[...], ...]}`, `{"status": {...}}`, `{"message": [[key, type, value], ...]}`
-of a queue that is peeked at, `{"stopping": {...}}`, `{"done": {...}}` of a change
-(`control_changes`, `control_parameters`) or of what else was done (`control_operations`, `control_node`),
-`{"definitions": {...}}` (`control_definitions`), or
-`{"error": {"kind": "...", "text": "..."}}`. A field table stands in a row as RabbitMQ's tools show it in JSON:
-`[[key, type, value], ...]`, and the definition of policies as `[[key, value], ...]`.
+one line too: `{"columns": [...], "rows": [[...], ...]}`, `{"status": {...}}`, `{"definitions": {...}}`,
+`{"message": [[key, type, value], ...]}` of a queue that is peeked at, `{"stopping": {...}}`, `{"done": {...}}` of all
+that was done, or `{"error": {"kind": "...", "text": "..."}}`. `control_commands` has the commands, and what answers
+each; here is how they come and go.
 
 The broker and this share an event loop. A listing is made and sent in slices of a few milliseconds, and between them
 the broker works.
@@ -30,35 +28,19 @@ import os
 import socket
 import stat
 import struct
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from decimal import Decimal
-from math import isfinite
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Final
 
-from leveret.amqp.field_table import TYPE_NAMES, FieldValue, Table
-from leveret.broker.broker import Broker
-from leveret.broker.peeking import Damaged, peek
-from leveret.management.columns import DEFAULT_COLUMNS, unsupported
 from leveret.management.control_socket import NAME, REQUEST_LIMIT, AddressTooLong, address
-from leveret.management.listings import LISTINGS, Value
-from leveret.management.peeking import described
-from leveret.management.status import node_status
-from leveret.server.control_access import authenticate
-from leveret.server.control_changes import SLICE, Changes
-from leveret.server.control_definitions import export_definitions, import_definitions, octets_behind
-from leveret.server.control_operations import Operation, Operations
-from leveret.server.control_parameters import ParameterChanges
-from leveret.server.control_request import BadRequest, ChangeRefused, no_such_user, no_such_vhost, text_of
+from leveret.server.control_answers import PATIENCE, send_error, send_in_slices, whole
+from leveret.server.control_commands import ControlCommands
+from leveret.server.control_definitions import octets_behind
+from leveret.server.control_request import BadRequest, ChangeRefused
 
 log: Final = logging.getLogger("leveret.control")
 
-PATIENCE: Final = 30.0  # seconds for a client to send its next request, or to take a piece of the answer
 BACKLOG: Final = 16
-MOST_COLUMNS: Final = 256
-# The others of RabbitMQ's lists are just empty if there is no such virtual host.
-OF_VHOST_THAT_MUST_BE: Final = ("policies", "operator_policies", "parameters", "permissions", "topic_permissions")
-OF_USER: Final = ("user_permissions", "user_topic_permissions")
 CREDENTIALS: Final = struct.Struct("iii")  # struct ucred: process, user, group
 
 
@@ -71,29 +53,12 @@ class DataFolderInUse(CannotControl):
 
 
 class ControlServer:
-    """The control socket of one broker. `on_stop` may be called again.
+    """The control socket in a data folder. `on_stop` may be called again."""
 
-    For status, `listeners` are URLs, and `files` gives those of the configuration and those of the log.
-    """
-
-    def __init__(
-        self,
-        broker: Broker,
-        on_stop: Callable[[], None],
-        data_dir: Path,
-        listeners: Sequence[str] = (),
-        begin_tick: Callable[[], None] = lambda: None,
-        files: Callable[[], tuple[Sequence[str], Sequence[str]]] = lambda: ((), ()),
-        node_operations: Mapping[str, Operation] | None = None,
-    ) -> None:
-        self.broker: Final = broker
+    def __init__(self, commands: ControlCommands, data_dir: Path, on_stop: Callable[[], None]) -> None:
         self.data_dir: Final = data_dir.absolute()
-        self._listeners: Final = listeners
-        self._files: Final = files
+        self._commands: Final = commands
         self._on_stop: Final = on_stop
-        self._changes: Final = Changes(broker, begin_tick, ParameterChanges(broker).commands)
-        self._operations: Final = Operations(broker, begin_tick, node_operations or {})
-        self._begin_tick: Final = begin_tick
         self._tasks: Final[set[asyncio.Task[None]]] = set()
         self._stoppers: Final[list[socket.socket]] = []  # open to the end of the process, which is what they wait for
         self._folder = -1
@@ -237,78 +202,18 @@ class ControlServer:
         command = request.get("command")
         if not isinstance(command, str):
             raise BadRequest("a request needs a command")
-        if command == "status":
-            await send(sock, {"status": node_status(self.broker, self.data_dir, self._listeners, *self._files())})
-        elif command == "peek":
-            await send(sock, {"message": self._peek(request)})
-        elif command == "stop":
-            self._stoppers.append(sock)
-            log.info("asked to stop by leveretctl")
-            try:
-                await send(sock, {"stopping": {"node": self.broker.node, "pid": os.getpid()}})
-            finally:
-                self._on_stop()
-        elif command.startswith("list_") and command.removeprefix("list_") in LISTINGS:
-            await self._list(sock, command.removeprefix("list_"), request)
-        elif command == "export_definitions":
-            await send_in_slices(sock, export_definitions(self.broker, request))
-        elif command == "import_definitions":
-            await send(sock, {"done": await import_definitions(self.broker, self._begin_tick, request, octets)})
-        elif command == "authenticate_user":
-            await authenticate(self.broker, self._begin_tick, request)
-            await send(sock, {"done": {"node": self.broker.node}})
-        elif self._changes.has(command):
-            await self._changes.make(command, request)
-            await send(sock, {"done": {"node": self.broker.node}})
-        elif self._operations.has(command):
-            done = await self._operations.do(command, request)
-            await send(sock, {"done": {"node": self.broker.node, **done}})
+        if command == "stop":
+            await self._stop(sock)
         else:
-            raise BadRequest(f"unknown command {command[:64]!r}")
+            await send_in_slices(sock, await self._commands.answer(command, request, octets))
 
-    def _peek(self, request: dict[str, object]) -> list[list[object]]:
-        """The message at a position of a queue."""
-        vhost_name, position = text_of(request, "vhost"), request.get("position")
-        if not isinstance(position, int) or isinstance(position, bool) or position < 1:
-            raise BadRequest("position is a positive integer")
-        vhost = self.broker.vhosts.get(vhost_name)
-        queue = None if vhost is None else vhost.queues.get(text_of(request, "queue"))
-        if queue is None:
-            raise ChangeRefused(f"Target queue was not found in virtual host '{vhost_name}'")
-        self._begin_tick()  # what was being read for the queue may have to be waited for
+    async def _stop(self, sock: socket.socket) -> None:
+        self._stoppers.append(sock)
+        log.info("asked to stop by leveretctl")
         try:
-            peeked = peek(queue, position)
-        except Damaged:
-            raise ChangeRefused("The message at that position is damaged") from None
-        if peeked is None:
-            raise ChangeRefused("Target queue does not have a message at that position")
-        return typed_table(dict(described(peeked)))
-
-    async def _list(self, sock: socket.socket, kind: str, request: dict[str, object]) -> None:
-        vhost = request.get("vhost", "/")
-        columns = strings(request.get("columns", list(DEFAULT_COLUMNS[kind])))
-        if not isinstance(vhost, str) or columns is None or len(columns) > MOST_COLUMNS:
-            raise BadRequest("vhost is a string, columns are a list of strings")
-        if wrong := unsupported(kind, columns):
-            raise BadRequest(f"unknown columns: {','.join(wrong)[:256]}")
-        if kind in OF_VHOST_THAT_MUST_BE and vhost not in self.broker.vhosts:
-            raise no_such_vhost(vhost)
-        of = vhost
-        if kind in OF_USER:
-            of = text_of(request, "user")
-            if self.broker.users.find(of) is None:
-                raise ChangeRefused(no_such_user(of))
-        await send_in_slices(sock, listing_in_pieces(columns, LISTINGS[kind].rows(self.broker, of, columns)))
-
-
-def listing_in_pieces(columns: list[str], rows: Iterator[list[Value]]) -> Iterator[str]:
-    """The line of an answer with these rows."""
-    yield f'{{"columns":{encoded(columns)},"rows":['
-    separator = ""
-    for row in rows:
-        yield separator + encoded([cell(value) for value in row])
-        separator = ","
-    yield "]}\n"
+            await send_in_slices(sock, whole({"stopping": {"node": self._commands.node, "pid": os.getpid()}}))
+        finally:
+            self._on_stop()
 
 
 def peer_user(sock: socket.socket) -> int | None:
@@ -320,86 +225,17 @@ def peer_user(sock: socket.socket) -> int | None:
 
 
 def parse(line: bytes) -> dict[str, object]:
-    """A request's object, or BadRequest. Half a character can't be kept, but for those that stand for an octet."""
+    """A request's object, or BadRequest. Half a character can't be kept, but for those that stand for an octet.
+
+    Such octets may be those of a whole character, where a client took its arguments for ASCII.
+    """
     try:
         request = json.loads(line)
         if b"\\" in line:
-            json.dumps(request, ensure_ascii=False).encode("utf-8", "surrogateescape")
+            octets = json.dumps(request, ensure_ascii=False).encode("utf-8", "surrogateescape")
+            request = json.loads(octets.decode("utf-8", "surrogateescape"))
     except (ValueError, RecursionError):
         raise BadRequest("a request is one line of JSON") from None
     if not isinstance(request, dict):
         raise BadRequest("a request is a JSON object")
     return request
-
-
-def strings(value: object) -> list[str] | None:
-    """The value if it is a list of strings."""
-    if not isinstance(value, list) or not all(isinstance(element, str) for element in value):
-        return None
-    return value
-
-
-# answers
-
-
-def encoded(value: object) -> str:
-    """A value as JSON on one line, in ASCII."""
-    return json.dumps(value, separators=(",", ":"))
-
-
-async def send(sock: socket.socket, answer: dict[str, object]) -> None:
-    """Send an answer's line."""
-    await send_octets(sock, f"{encoded(answer)}\n".encode())
-
-
-async def send_error(sock: socket.socket, kind: str, text: str) -> None:
-    """Say that a request can't be answered."""
-    await send(sock, {"error": {"kind": kind, "text": text}})
-
-
-async def send_in_slices(sock: socket.socket, pieces: Iterator[str]) -> None:
-    """Send an answer that is made piece by piece, and let the broker work in between."""
-    loop = asyncio.get_running_loop()
-    made: list[str] = []
-    until = loop.time() + SLICE
-    for piece in pieces:
-        made.append(piece)
-        if loop.time() >= until:
-            await send_octets(sock, "".join(made).encode())
-            made.clear()
-            await asyncio.sleep(0)
-            until = loop.time() + SLICE
-    await send_octets(sock, "".join(made).encode())
-
-
-async def send_octets(sock: socket.socket, data: bytes) -> None:
-    """Send a piece of an answer; TimeoutError if the client doesn't take it."""
-    async with asyncio.timeout(PATIENCE):
-        await asyncio.get_running_loop().sock_sendall(sock, data)
-
-
-def cell(value: Value) -> object:
-    """A listing's value as JSON has it."""
-    return typed_table(value) if isinstance(value, dict) else value
-
-
-def typed_table(table: Table) -> list[list[object]]:
-    """A field table as `[[key, type, value], ...]`."""
-    return [[key, TYPE_NAMES[field.kind], typed_value(field)] for key, field in table.items()]
-
-
-def typed_value(field: FieldValue) -> object:
-    """A value: arrays as `[[type, value], ...]`, decimals as `[scale, unscaled]`, octets as text, void as null."""
-    value = field.value
-    if isinstance(value, dict):
-        return typed_table(value)
-    if isinstance(value, list):
-        return [[TYPE_NAMES[element.kind], typed_value(element)] for element in value]
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "surrogateescape")
-    if isinstance(value, Decimal):
-        _, digits, exponent = value.as_tuple()
-        return [-int(exponent), int("".join(map(str, digits)))]
-    if isinstance(value, float) and not isfinite(value):
-        return str(value)
-    return value

@@ -6,7 +6,7 @@ A request with a password comes over a socket that only the broker's own user ca
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from leveret.broker.broker import Broker, NoSuchVirtualHost, ProtectedVirtualHost, TooManyVirtualHosts
@@ -19,7 +19,9 @@ from leveret.server.control_request import (
     REFUSED,
     USAGE,
     BadRequest,
+    Change,
     ChangeRefused,
+    Request,
     no_such_user,
     no_such_vhost,
     text_of,
@@ -30,15 +32,13 @@ NO_USER: Final = "user"
 EXISTS: Final = "exists"
 DATA: Final = "data"
 
-Request = Mapping[str, object]
-
 
 class AccessChanges:
     """Makes such changes in a broker."""
 
     def __init__(self, broker: Broker) -> None:
         self._broker: Final = broker
-        self.commands: Final[dict[str, Callable[[Request], None]]] = {
+        self.commands: Final[dict[str, Change]] = {
             "add_user": self._add_user,
             "delete_user": self._delete_user,
             "change_password": self._change_password,
@@ -189,7 +189,9 @@ class AccessChanges:
             raise permission_refused(missing, name, vhost) from None
 
 
-async def authenticate(broker: Broker, begin_tick: Callable[[], None], request: Request) -> None:
+async def authenticate(
+    broker: Broker, begin_tick: Callable[[], None], request: Request, _octets: bytes
+) -> dict[str, object]:
     """Check a password, as a login does; ChangeRefused if it isn't that user's, BadRequest."""
     name, password = text_of(request, "user"), text_of(request, "password")
     checked = asyncio.Event()
@@ -205,6 +207,7 @@ async def authenticate(broker: Broker, begin_tick: Callable[[], None], request: 
     await checked.wait()
     if reasons:
         raise ChangeRefused(f'Error: failed to authenticate user "{name}"\n{reasons[0]}', DATA)
+    return {}
 
 
 def password_of(text: str) -> bytes:

@@ -7,19 +7,19 @@ for the whole broker.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 
 from leveret.broker.broker import Broker, NoSuchVirtualHost
 from leveret.management.definitions.export import exported
 from leveret.management.definitions.importing import HASH, decoded, hash_of, import_in_slices
 from leveret.management.definitions.steps import InvalidDefinitions
-from leveret.server.control_request import BadRequest, ChangeRefused, no_such_vhost
+from leveret.server.control_request import BadRequest, ChangeRefused, Request, no_such_vhost
 
 DEFINITIONS = "definitions"  # the kind of error: they can't be taken in
 LARGEST = 256 * 1024 * 1024  # octets
 
 
-def octets_behind(request: Mapping[str, object]) -> int:
+def octets_behind(request: Request) -> int:
     """How many octets follow the request's line."""
     octets = request.get("octets", 0)
     if not isinstance(octets, int) or isinstance(octets, bool) or not 0 <= octets <= LARGEST:
@@ -27,7 +27,7 @@ def octets_behind(request: Mapping[str, object]) -> int:
     return octets
 
 
-def export_definitions(broker: Broker, request: Mapping[str, object]) -> Iterator[str]:
+def export_definitions(broker: Broker, request: Request) -> Iterator[str]:
     """The answer in pieces. Raises BadRequest, ChangeRefused."""
     vhost = vhost_of(request)
     try:
@@ -45,14 +45,14 @@ def answer_in_pieces(pieces: Iterator[str]) -> Iterator[str]:
 
 
 async def import_definitions(
-    broker: Broker, begin_tick: Callable[[], None], request: Mapping[str, object], octets: bytes
+    broker: Broker, begin_tick: Callable[[], None], request: Request, octets: bytes
 ) -> dict[str, object]:
     """Take in definitions; they are in effect and on the disk when this returns. Raises BadRequest, ChangeRefused."""
     vhost = vhost_of(request)
     skip = request.get("skip_if_unchanged") is True
     digest = hash_of([octets])
     if skip and broker.parameters.all_global().get(HASH) == digest:
-        return {"node": broker.node, "changed": 0, "warnings": []}
+        return {"changed": 0, "warnings": []}
     try:
         document = await asyncio.to_thread(decoded, octets)
         done = await import_in_slices(broker, document, begin_tick, vhost)
@@ -63,10 +63,10 @@ async def import_definitions(
     if skip:
         begin_tick()
         broker.parameters.set_global(HASH, digest)
-    return {"node": broker.node, "changed": done.changed, "warnings": list(done.warnings)}
+    return {"changed": done.changed, "warnings": list(done.warnings)}
 
 
-def vhost_of(request: Mapping[str, object]) -> str | None:
+def vhost_of(request: Request) -> str | None:
     """The virtual host that a request is about, None if it is about all."""
     vhost = request.get("vhost")
     if vhost is not None and not isinstance(vhost, str):

@@ -12,7 +12,7 @@ import re
 import shlex
 import ssl
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -20,10 +20,8 @@ from leveret.broker.broker import Broker
 from leveret.broker.policy import Policy
 from leveret.management.certificate_expiration import CertificateFiles
 from leveret.management.status import listener
-from leveret.server.control_request import BadRequest, ChangeRefused, text_of
+from leveret.server.control_request import BadRequest, ChangeRefused, Operation, Request, text_of
 from leveret.server.setting_table import MASK
-
-Request = Mapping[str, object]
 
 CERTIFICATE: Final = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\n?", re.DOTALL)
 PREFIXES: Final = ("LEVERET_", "RABBITMQ_")
@@ -37,8 +35,16 @@ class Facts:
     def __init__(self, broker: Broker, certificate_files: CertificateFiles) -> None:
         self._broker: Final = broker
         self._certificate_files: Final = certificate_files
+        self.commands: Final[dict[str, Operation]] = {
+            "certificates": self._certificates,
+            "tls": self._tls,
+            "os_env": self._environment,
+            "command_line_arguments": self._command_line,
+            "list_policies_that_match": self._policies_that_match,
+            "force_gc": self._collect_garbage,
+        }
 
-    def certificates(self, _request: Request) -> dict[str, object]:
+    def _certificates(self, _request: Request) -> dict[str, object]:
         """The certificates of each listener with TLS, as PEM."""
         found = [
             {
@@ -51,7 +57,7 @@ class Facts:
         ]
         return {"certificates": found}
 
-    def tls(self, _request: Request) -> dict[str, object]:
+    def _tls(self, _request: Request) -> dict[str, object]:
         """What the TLS library of this process can do, whatever listeners allow of it."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         usual = [cipher["name"] for cipher in context.get_ciphers()]
@@ -59,16 +65,16 @@ class Facts:
         every = [cipher["name"] for cipher in context.get_ciphers()]
         return {"versions": tls_versions(), "cipher_suites": usual, "all_cipher_suites": every}
 
-    def environment(self, _request: Request) -> dict[str, object]:
+    def _environment(self, _request: Request) -> dict[str, object]:
         """The variables that are meant for a broker."""
         variables = {name: value for name, value in sorted(os.environ.items()) if name.startswith(PREFIXES)}
         return {"variables": {name: MASK if SECRET.search(name) else value for name, value in variables.items()}}
 
-    def command_line(self, _request: Request) -> dict[str, object]:
+    def _command_line(self, _request: Request) -> dict[str, object]:
         """How this process was started; no flag has a secret."""
         return {"arguments": shlex.join(sys.orig_argv)}
 
-    def policies_that_match(self, request: Request) -> dict[str, object]:
+    def _policies_that_match(self, request: Request) -> dict[str, object]:
         """The names of the policies that match a queue or an exchange, the one that applies first."""
         vhost = self._broker.vhosts.get(text_of(request, "vhost"))
         name, kind = text_of(request, "name"), text_of(request, "object_type")
@@ -84,7 +90,7 @@ class Facts:
             raise BadRequest("object_type is queue or exchange")
         return {"names": names[::-1]}
 
-    def collect_garbage(self, _request: Request) -> dict[str, object]:
+    def _collect_garbage(self, _request: Request) -> dict[str, object]:
         """Free what only refers to itself. The broker does nothing else meanwhile."""
         gc.collect()
         return {}

@@ -1,13 +1,11 @@
 """The requests of the control socket that act on what is there: close connections; purge, pause and delete queues.
 
-They are answered when they are done and on the disk, with what leveretctl says of them. What they refuse has the words
-of rabbitmqctl.
+They are answered with what leveretctl says of them. What they refuse has the words of rabbitmqctl.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final
 
 from leveret.broker.broker import Broker
@@ -16,19 +14,15 @@ from leveret.broker.pausing import pause, resume
 from leveret.broker.process_ids import pid
 from leveret.broker.queue import Queue
 from leveret.broker.vhost import VirtualHost
-from leveret.server.control_request import REFUSED, USAGE, BadRequest, ChangeRefused, text_of
-
-Request = Mapping[str, object]
-Operation = Callable[[Request], dict[str, object]]
+from leveret.server.control_request import REFUSED, USAGE, BadRequest, ChangeRefused, Operation, Request, text_of
 
 
 class Operations:
-    """Does such things in a broker; `others` are done elsewhere, in the same way."""
+    """Does such things in a broker."""
 
-    def __init__(self, broker: Broker, begin_tick: Callable[[], None], others: Mapping[str, Operation]) -> None:
+    def __init__(self, broker: Broker) -> None:
         self._broker: Final = broker
-        self._begin_tick: Final = begin_tick
-        self._commands: Final[dict[str, Operation]] = {
+        self.commands: Final[dict[str, Operation]] = {
             "close_connection": self._close_connection,
             "close_all_connections": self._close_all_connections,
             "close_all_user_connections": self._close_all_user_connections,
@@ -36,21 +30,7 @@ class Operations:
             "pause_queue": self._pause_queue,
             "resume_queue": self._resume_queue,
             "delete_queue": self._delete_queue,
-            **others,
         }
-
-    def has(self, command: str) -> bool:
-        """Whether a request with this command is for here."""
-        return command in self._commands
-
-    async def do(self, command: str, request: Request) -> dict[str, object]:
-        """Do it, and give what there is to say of it. Raises ChangeRefused, BadRequest."""
-        self._begin_tick()
-        done = self._commands[command](request)
-        committed = asyncio.Event()
-        self._broker.store.when_committed(committed.set)
-        await committed.wait()
-        return done
 
     # connections
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import Final
 
 from leveret.broker.broker import Broker, NoSuchVirtualHost
@@ -10,7 +9,7 @@ from leveret.broker.parameters import CLUSTER_NAME
 from leveret.broker.vhost import VirtualHost
 from leveret.management.json_values import NotJson, decoded
 from leveret.management.parameters import OPERATOR_POLICY, InvalidParameter, clear_parameter, set_parameter
-from leveret.server.control_request import ChangeRefused, no_such_vhost, text_of
+from leveret.server.control_request import Change, ChangeRefused, Request, no_such_vhost, text_of
 
 NOT_THERE: Final = "Parameter does not exist"
 
@@ -20,7 +19,7 @@ class ParameterChanges:
 
     def __init__(self, broker: Broker) -> None:
         self._broker: Final = broker
-        self.commands: Final[dict[str, Callable[[Mapping[str, object]], VirtualHost | None]]] = {
+        self.commands: Final[dict[str, Change]] = {
             "set_parameter": self._set,
             "clear_parameter": self._clear,
             "set_global_parameter": self._set_global,
@@ -28,7 +27,7 @@ class ParameterChanges:
             "set_cluster_name": self._set_cluster_name,
         }
 
-    def _set(self, request: Mapping[str, object]) -> VirtualHost | None:
+    def _set(self, request: Request) -> VirtualHost | None:
         vhost, component, name = named(request)
         value = decoded_value(text_of(request, "value"))
         try:
@@ -39,7 +38,7 @@ class ParameterChanges:
             raise ChangeRefused(str(error)) from None
         return self._to_apply_again(vhost, component)
 
-    def _clear(self, request: Mapping[str, object]) -> VirtualHost | None:
+    def _clear(self, request: Request) -> VirtualHost | None:
         vhost, component, name = named(request)
         if not clear_parameter(self._broker, vhost, component, name):
             raise ChangeRefused(NOT_THERE)
@@ -49,19 +48,19 @@ class ParameterChanges:
         """The virtual host whose policies have changed."""
         return self._broker.vhost(vhost) if component == OPERATOR_POLICY else None
 
-    def _set_global(self, request: Mapping[str, object]) -> None:
+    def _set_global(self, request: Request) -> None:
         value = decoded_value(text_of(request, "value"))
         self._broker.parameters.set_global(text_of(request, "name"), value)
 
-    def _clear_global(self, request: Mapping[str, object]) -> None:
+    def _clear_global(self, request: Request) -> None:
         if not self._broker.parameters.clear_global(text_of(request, "name")):
             raise ChangeRefused(NOT_THERE)
 
-    def _set_cluster_name(self, request: Mapping[str, object]) -> None:
+    def _set_cluster_name(self, request: Request) -> None:
         self._broker.parameters.set_global(CLUSTER_NAME, text_of(request, "name"))
 
 
-def named(request: Mapping[str, object]) -> tuple[str, str, str]:
+def named(request: Request) -> tuple[str, str, str]:
     """Virtual host, component and name of the parameter that a request is about."""
     return text_of(request, "vhost"), text_of(request, "component"), text_of(request, "name")
 

@@ -1,9 +1,16 @@
-"""What the requests of the control socket have in common: their words, and how they are refused."""
+"""What the requests of the control socket have in common: their kinds and words, and how they are refused."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Final, TypeAlias
+
+from leveret.broker.vhost import VirtualHost
+
+Request: TypeAlias = Mapping[str, object]
+# A change gives the virtual host whose policies have to be applied anew, if it is to one's policies.
+Change: TypeAlias = Callable[[Request], VirtualHost | None]
+Operation: TypeAlias = Callable[[Request], dict[str, object]]  # gives what there is to say of what was done
 
 REFUSED: Final = "refused"  # what was asked for is not valid, or not there
 NO_VHOST: Final = "vhost"
@@ -22,7 +29,7 @@ class BadRequest(Exception):
     """A request that can't be answered; says why."""
 
 
-def text_of(request: Mapping[str, object], key: str) -> str:
+def text_of(request: Request, key: str) -> str:
     """A text of the request, or BadRequest."""
     value = request.get(key)
     if not isinstance(value, str):

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 log: Final = logging.getLogger("leveret.listener")
 
 EVERYWHERE: Final = "*"
+IPV4_IN_IPV6: Final = "::ffff:"
 ACCEPTED_AT_ONCE: Final = 64
 PAUSE: Final = 1.0  # seconds without accepting when it fails, most likely because the machine has no more to give
 
@@ -158,9 +159,14 @@ def is_loopback(host: str) -> bool:
     return (mapped or address).is_loopback
 
 
+def plain_host(host: str) -> str:
+    """A client's address as RabbitMQ writes it: of IPv4 as such, also where a socket of IPv6 has accepted it."""
+    return host.removeprefix(IPV4_IN_IPV6) if "." in host else host
+
+
 def host_port(address: tuple[object, ...]) -> str:
     """An address as RabbitMQ names connections: host:port, with brackets around an IPv6 host."""
-    host = str(address[0])
+    host = plain_host(str(address[0]))
     return f"[{host}]:{address[1]}" if ":" in host else f"{host}:{address[1]}"
 
 

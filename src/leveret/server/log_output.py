@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, TextIO
 
+from leveret.amqp.text import well_formed
 from leveret.server.log_settings import LogSettings
 from leveret.server.recent_log import RecentLog
 from leveret.server.setting_kinds import LEVELS
@@ -60,7 +61,7 @@ class JsonFormatter(logging.Formatter):
         parts.update(getattr(record, "fields", {}))
         if record.exc_info:
             parts["exception"] = self.formatException(record.exc_info)
-        return json.dumps(parts)
+        return json.dumps({name: well_formed(part) if isinstance(part, str) else part for name, part in parts.items()})
 
 
 class Levels(logging.Filter):

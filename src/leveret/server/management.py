@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from leveret.server.from_settings import management_hosts, metrics_hosts
 from leveret.server.listener import CannotListen, check_listening, open_sockets, url_of
 from leveret.server.service_manager import HandedSockets
 from leveret.server.settings import Settings
@@ -33,6 +32,7 @@ API: Final = "leveret.management.http.serving"
 METRICS: Final = "leveret.management.metrics.serving"
 SCHEMES: Final = {API: ("http", "https"), METRICS: ("http+prometheus", "https+prometheus")}
 PURPOSES: Final = {API: "the HTTP API", METRICS: "the metrics"}  # of certificates, for people
+FLAGS: Final = {API: "--management-port", METRICS: "--prometheus-port"}
 HANDED: Final = {API: ("http", "https"), METRICS: ("metrics", "metrics-tls")}  # names of sockets of systemd
 
 
@@ -67,7 +67,11 @@ class HttpListeners:
         plain_name, encrypted_name = HANDED[self._module]
         self._sockets.extend(adopt_http(handed.pop(plain_name, [])))
         if port is not None and not self._sockets:
-            self._sockets.extend(await listen_http(hosts, port))
+            try:
+                self._sockets.extend(await listen_http(hosts, port))
+            except CannotListen as failure:  # often a RabbitMQ that runs on the same machine has the port
+                text = f"{failure} ({PURPOSES[self._module]}: {FLAGS[self._module]})"
+                raise CannotListen(text) from None
         encrypted = handed.pop(encrypted_name, [])
         if encrypted or tls.port is not None:
             try:
@@ -121,18 +125,6 @@ class HttpListeners:
             await serving.close()
         for sock in self._sockets + self._encrypted:
             sock.close()
-
-
-async def open_http(
-    management: HttpListeners, metrics: HttpListeners, settings: Settings, handed: HandedSockets
-) -> None:
-    """Listen where the settings say so, or on what systemd handed over; CannotListen, and then nothing listens."""
-    try:
-        await management.open(management_hosts(settings), settings.management_port, management_tls(settings), handed)
-        await metrics.open(metrics_hosts(settings), settings.prometheus_port, metrics_tls(settings), handed)
-    except CannotListen:
-        await asyncio.gather(management.close(), metrics.close())
-        raise
 
 
 def management_tls(settings: Settings) -> HttpTls:

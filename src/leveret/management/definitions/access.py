@@ -7,15 +7,13 @@ from typing import Final
 from leveret.broker.broker import Broker, NoSuchVirtualHost, TooManyVirtualHosts
 from leveret.broker.limits import NO_LIMIT, OF_USERS, OF_VHOSTS, InvalidLimits, reached, valid_limits
 from leveret.broker.passwords import (
-    BCRYPT,
     DIGESTS,
     NO_PASSWORD,
-    SALT,
     SHA256,
     InvalidHash,
     algorithm_named,
+    algorithm_of,
     check_hash,
-    octets_of,
 )
 from leveret.broker.pattern import InvalidPattern
 from leveret.broker.permissions import NamePattern
@@ -25,7 +23,6 @@ from leveret.management.definitions.steps import Fields, Outlook, Step
 from leveret.management.parameters import set_vhost_limits
 
 UNKNOWN_TYPE: Final = "undefined"  # what RabbitMQ 3.12 writes for none
-DIGEST_SIZES: Final = {16: "rabbit_password_hashing_md5", 32: SHA256, 64: "rabbit_password_hashing_sha512"}
 
 
 class UserStep(Step):
@@ -41,21 +38,13 @@ class UserStep(Step):
         self.algorithm = SHA256
         self.limits: dict[str, int] | None = None
         try:
-            self.algorithm = self._algorithm()
+            named = fields.text("hashing_algorithm", "")
+            self.algorithm = algorithm_named(named) if named else algorithm_of(self.password_hash)
             check_hash(self.password_hash, self.algorithm)
             if "limits" in fields.values:
                 self.limits = valid_limits(fields.object("limits"), OF_USERS, "user-limits")
         except (InvalidHash, InvalidLimits) as error:
             raise fields.wrong(str(error)) from None
-
-    def _algorithm(self) -> str:
-        """What the hash was made with. RabbitMQ said so from 3.6.1 on; before, the size of the hash tells."""
-        named = self.fields.text("hashing_algorithm", "")
-        if named:
-            return algorithm_named(named)
-        if self.password_hash.startswith("$2"):
-            return BCRYPT
-        return DIGEST_SIZES.get(len(octets_of(self.password_hash)) - SALT, SHA256)
 
     def check(self, outlook: Outlook) -> bool:
         outlook.users.add(self.name)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Final, TypeAlias
 
 from leveret.amqp.field_table import FieldValue
+from leveret.amqp.text import well_formed
 from leveret.broker.arguments import effective_type
 from leveret.broker.broker import PRODUCT_VERSION, Broker
 from leveret.broker.queue import Queue
@@ -99,8 +100,8 @@ def category(name: str, objects: Iterator[Object]) -> Iterator[str]:
 
 
 def encoded(value: object) -> str:
-    """A value as JSON."""
-    return json.dumps(value, separators=(",", ":"))
+    """A value as JSON, in which octets that are not UTF-8 are lost, as in RabbitMQ's."""
+    return well_formed(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
 
 
 def without_vhost(each: Object) -> Object:

@@ -10,15 +10,14 @@ from __future__ import annotations
 import asyncio
 import gc
 import hashlib
-import json
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import Final
 
 from leveret.broker.broker import Broker
 from leveret.broker.limits import MAX_QUEUES, NO_LIMIT
+from leveret.management import json_values
 from leveret.management.definitions.access import PermissionStep, TopicPermissionStep, UserStep, VirtualHostStep
 from leveret.management.definitions.settings import (
     GlobalParameterStep,
@@ -29,7 +28,7 @@ from leveret.management.definitions.settings import (
 from leveret.management.definitions.steps import Category, Fields, InvalidDefinitions, Outlook, Step
 from leveret.management.definitions.topology import BindingStep, ExchangeStep, QueueStep
 from leveret.management.http.slices import SLICE, in_slices
-from leveret.management.json_values import NotJson, check, finite, refuse_constant
+from leveret.management.json_values import NotJson, without_collection
 
 log: Final = logging.getLogger("leveret.definitions")
 
@@ -134,27 +133,15 @@ class Import:
 def decoded(text: bytes) -> object:
     """The document in a file's octets; an empty file has nothing in it. Raises InvalidDefinitions.
 
-    May run in another thread. The hook lets others have the interpreter, which the decoder alone would not.
+    May run in another thread.
     """
     text = text.removeprefix(b"\xef\xbb\xbf")
     if not text.strip():
         return {}
     try:
-        with without_collection():
-            document: object = json.loads(
-                text, object_hook=unchanged, parse_constant=refuse_constant, parse_float=finite
-            )
-            check(document)
-            return document
-    except RecursionError:
-        raise InvalidDefinitions("not JSON: nested too deeply") from None
-    except (ValueError, NotJson) as error:
+        return json_values.decoded(text)
+    except NotJson as error:
         raise InvalidDefinitions(f"not JSON: {error}") from None
-
-
-def unchanged(value: dict[str, object]) -> dict[str, object]:
-    """The same object."""
-    return value
 
 
 def hash_of(files: list[bytes]) -> str:
@@ -208,18 +195,6 @@ async def import_in_slices(
     await committed.wait()
     report(work)
     return work
-
-
-@contextmanager
-def without_collection() -> Iterator[None]:
-    """Look for no garbage meanwhile: nearly all that an import makes stays, and a look at all of it is a pause."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def report(work: Import) -> None:

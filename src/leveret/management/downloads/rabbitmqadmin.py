@@ -125,7 +125,7 @@ def parser() -> argparse.ArgumentParser:
     add("--vhost", "-V", help="virtual host (default: all for list, / for everything else)")
     add("--username", "-u", help="user name (default: guest)")
     add("--password", "-p", help="password (default: guest)")
-    add("--base-uri", "-U", metavar="URI", help="scheme, host and port, and perhaps user and password, in one")
+    add("--base-uri", "-U", metavar="URI", help="scheme and host, perhaps port, user and password, in one")
     add("--quiet", "-q", action="store_true", help="don't say what was done")
     add("--ssl", "-s", action="store_true", default=None, help="connect with TLS")
     add("--ssl-key-file", help="file of the client's key (PEM)")
@@ -174,15 +174,12 @@ def options_of(arguments: Sequence[str]) -> argparse.Namespace:
             setattr(options, name, value)
     if options.base_uri:
         uri = urlsplit(options.base_uri)
-        options.host, options.ssl = uri.hostname, uri.scheme == "https"
-        options.port = uri.port or (443 if options.ssl else 80)
-        if uri.username is not None:
-            options.username, options.password = unquote(uri.username), unquote(uri.password or "")
-    try:
-        options.port, options.depth = int(options.port), int(options.depth)
-        options.request_timeout = float(options.request_timeout)
-    except ValueError as error:
-        raise Misused(str(error)) from None
+        options.host, options.port = uri.hostname or options.host, uri.port or options.port
+        options.ssl = options.ssl or uri.scheme == "https"
+        options.username = options.username if uri.username is None else unquote(uri.username)
+        options.password = options.password if uri.password is None else unquote(uri.password)
+    options.port, options.depth = int(options.port), int(options.depth)
+    options.request_timeout = float(options.request_timeout)
     return options
 
 
@@ -227,7 +224,7 @@ def body_of(values: Dict[str, str]) -> Dict[str, Any]:
             except ValueError:
                 raise Misused(f"{name} is not JSON: {value}") from None
         elif name in ("priority", "count"):
-            body[name] = int(value) if value.isdigit() else value
+            body[name] = int(value) if value.isdecimal() else value
         else:
             known = {"true": True, "false": False} if name in BOOLEANS else {}
             body[name] = known.get(value, value)
@@ -485,7 +482,7 @@ def main() -> int:
     except Misused as error:
         print(f"\nERROR: {error}\n\n{PROGRAM} --help for help\n", file=sys.stderr)
         return 1
-    except (Failure, OSError) as error:
+    except (Failure, OSError, ValueError, configparser.Error) as error:
         print(f"*** {error}\n", file=sys.stderr)
         return 1
     return 0

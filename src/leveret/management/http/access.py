@@ -19,7 +19,7 @@ from leveret.broker.login import HTTP, PasswordCheck
 from leveret.broker.users import ADMINISTRATOR, MANAGEMENT, MONITORING, POLICYMAKER, User
 from leveret.management.http.errors import malformed, not_authenticated, not_authorised
 from leveret.management.node import Node
-from leveret.server.listener import is_loopback
+from leveret.server.listener import is_loopback, plain_host
 
 if TYPE_CHECKING:
     from leveret.management.http.call import Call
@@ -57,6 +57,7 @@ async def authenticate(
     if header is None:
         raise not_authenticated()
     name, password = credentials(header)
+    host = plain_host(host)
     checked: asyncio.Future[User | None] = asyncio.get_running_loop().create_future()
 
     def done(user: User | None, _reason: str) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import MutableMapping
+from html import escape
 from pathlib import Path
 from typing import Any, Final
 
@@ -39,8 +40,7 @@ from leveret.management.http import (
     users,
     vhosts,
 )
-from leveret.management.http.answers import Send, of_refusal, send_answer
-from leveret.management.http.call import Receive
+from leveret.management.http.answers import Receive, Send, of_refusal, send_answer
 from leveret.management.http.errors import malformed, object_not_found
 from leveret.management.http.resource import Resource
 from leveret.management.node import Node
@@ -69,12 +69,13 @@ RESOURCES: Final[tuple[Resource, ...]] = (
 )
 PREFIX: Final = "/api"
 NOT_ENCODED: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+HOST: Final = re.compile(rb"^https?://[^/]*", re.IGNORECASE)  # which a path may begin with (RFC 9112, 3.2.2)
 PROGRAM: Final = Path(downloads.__file__).with_name("rabbitmqadmin.py")
 COMMAND_LINE_PAGE: Final = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>rabbitmqadmin</title></head><body>
 <h1>rabbitmqadmin</h1>
-<p><a href="/cli/rabbitmqadmin" download>Download</a> it, make it executable, and put it into your PATH. It needs
-Python 3.6 or later.</p>
+<p><a href="{prefix}/cli/rabbitmqadmin" download>Download</a> it, make it executable, and put it into your PATH.
+It needs Python 3.6 or later.</p>
 <pre>rabbitmqadmin --help
 rabbitmqadmin -u USER -p PASSWORD list queues name messages</pre>
 </body></html>
@@ -106,10 +107,11 @@ class EncodedPaths:
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Pass a request on."""
         if scope["type"] == "http":
-            if NOT_ENCODED.search(scope["raw_path"]):
+            raw_path = HOST.sub(b"", scope["raw_path"])
+            if NOT_ENCODED.search(raw_path):
                 await send_answer(of_refusal(malformed()), send, scope["method"] != "HEAD")
                 return
-            path = scope["raw_path"].decode("latin-1")
+            path = raw_path.decode("latin-1") or "/"
             if self._prefix:
                 if path != self._prefix and not path.startswith(f"{self._prefix}/"):
                     await NOWHERE(scope, receive, send)
@@ -119,14 +121,20 @@ class EncodedPaths:
         await self._app(scope, receive, send)  # type: ignore[arg-type]
 
 
-async def home(_request: Request) -> Response:
+def prefix_of(request: Request) -> str:
+    """What all paths begin with."""
+    node: Node = request.app.state.node
+    return node.http.path_prefix
+
+
+async def home(request: Request) -> Response:
     """Where people with a browser land."""
-    return Response("Leveret's HTTP API is at /api\n", media_type="text/plain")
+    return Response(f"Leveret's HTTP API is at {prefix_of(request)}/api\n", media_type="text/plain")
 
 
-async def command_line(_request: Request) -> Response:
+async def command_line(request: Request) -> Response:
     """Where RabbitMQ's users find its program for the command line."""
-    return HTMLResponse(COMMAND_LINE_PAGE)
+    return HTMLResponse(COMMAND_LINE_PAGE.format(prefix=escape(prefix_of(request))))
 
 
 async def program(_request: Request) -> Response:

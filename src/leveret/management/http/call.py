@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 from urllib.parse import parse_qsl, unquote
 
 from leveret.broker.users import User
 from leveret.broker.vhost import VirtualHost
 from leveret.management.history import Ranges
 from leveret.management.http.access import is_administrator
+from leveret.management.http.answers import Receive, disconnected
 from leveret.management.http.errors import (
     Refused,
     bad_request,
@@ -23,8 +24,8 @@ from leveret.management.http.errors import (
 from leveret.management.json_values import NotJson, decoded
 from leveret.management.node import Node
 
-Receive: TypeAlias = Callable[[], Awaitable[Mapping[str, Any]]]
-
+LARGE: Final = 32768  # octets of a body that might hold up the broker while it is read
+MOST_VALUES: Final = 100_000  # in a body, which need a tenth of a second to be looked at
 NO_OBJECTS: Final = (b"", b"null", b"undefined")  # what RabbitMQ takes for an object without keys
 DEFAULT_EXCHANGE: Final = "amq.default"  # what paths call it
 OF_EXCHANGES: Final = ("exchange", "source", "destination")
@@ -59,6 +60,10 @@ class Call:
         """Refused if the user may not do this."""
         self._access(self)
 
+    def header(self, name: str) -> str:
+        """A header in UTF-8, empty if there is none."""
+        return self.headers.get(name, "").encode("latin-1").decode("utf-8", "surrogateescape")
+
     # what the path names
 
     def argument(self, name: str) -> str:
@@ -71,7 +76,7 @@ class Call:
         """The virtual host that the path names, or else the header x-vhost; None if neither does."""
         if "vhost" in self._arguments:
             return self.argument("vhost")
-        return self.headers.get("x-vhost") or None
+        return self.header("x-vhost") or None
 
     def find_vhost(self) -> VirtualHost | None:
         """The virtual host that is named, if it is there."""
@@ -136,12 +141,15 @@ class Call:
         """
         vhost = self.find_vhost()
         body = await self._received()
+        self._check_again(vhost)
+        return body
+
+    def _check_again(self, vhost: VirtualHost | None) -> None:
         if self.broker.users.find(self.user.name) is not self.user:
             raise not_authenticated("Not_Authorized")
         self.check_access()
         if vhost is not None and self.find_vhost() is not vhost:
             raise not_found("vhost_not_found")
-        return body
 
     def is_still_allowed(self) -> bool:
         """Whether the user is there, and may do this, after some time."""
@@ -153,8 +161,7 @@ class Call:
 
     async def disconnected(self) -> None:
         """Wait until the client is gone."""
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
+        await disconnected(self._receive)
 
     async def _received(self) -> bytes:
         pieces: list[bytes] = []
@@ -173,11 +180,16 @@ class Call:
 
     async def json(self, *needed: str) -> dict[str, Any]:
         """The object that the body is, which has the keys that are needed. Refused if it is none, or lacks one."""
-        body = await self.body()
+        vhost = self.find_vhost()
+        body = await self._received()
         try:
-            value = {} if body in NO_OBJECTS else decoded(body)
+            if len(body) > LARGE:
+                value = await asyncio.to_thread(decoded, body, MOST_VALUES)
+            else:
+                value = {} if body in NO_OBJECTS else decoded(body, MOST_VALUES)
         except NotJson:
             raise bad_request("not_json") from None
+        self._check_again(vhost)
         if isinstance(value, str):
             raise bad_request(
                 "invalid payload: the request body JSON-decoded to a string. Is the input doubly-JSON-encoded?"

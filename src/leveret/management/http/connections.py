@@ -173,7 +173,7 @@ async def delete_of_user(call: Call) -> None:
 
 def reason(call: Call) -> str:
     """Why a connection is closed."""
-    return call.headers.get(REASON) or CLOSED_BY_OPERATOR
+    return call.header(REASON) or CLOSED_BY_OPERATOR
 
 
 RESOURCES: Final = (

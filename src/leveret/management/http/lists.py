@@ -8,14 +8,15 @@ an item may be gone when its turn comes; its columns can still be read.
 from __future__ import annotations
 
 import heapq
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from time import perf_counter
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from leveret.broker.broker import Broker
 from leveret.broker.pattern import InvalidPattern, Pattern
-from leveret.management.http.answers import Answer, encoded, of_pieces
+from leveret.management.history import Ranges, asked_ranges
+from leveret.management.http.answers import Answer, Streamed, encoded, of_generated
 from leveret.management.http.call import Call
 from leveret.management.http.columns import asked_for, dotted, extracted
 from leveret.management.http.errors import Refused, bad_request
@@ -28,7 +29,8 @@ BY_VHOST_AND_NAME: Final = ("vhost", "name")
 DEFAULT_PAGE_SIZE: Final = 100
 LARGEST_PAGE: Final = 500
 LOOKED_AT_AT_ONCE: Final = 200  # items, which takes less than a millisecond
-SHOWN_AT_ONCE: Final = 10  # likewise
+SHOWN_AT_ONCE: Final = 10  # likewise, but for those with samples: each may have thousands
+NO_SAMPLES: Final = Ranges()
 ALIKE: Final[tuple[set[type], ...]] = (
     {str},
     {int},
@@ -95,12 +97,12 @@ class List(Generic[Item]):
         self.paged: Final = paged
         self.searched: Final = searched
 
-    async def answer(self, call: Call, items: Iterable[Item]) -> Answer:
+    async def answer(self, call: Call, items: Iterable[Item]) -> Answer | Streamed:
         """The answer to a call for a list of these items. Refused for a page that is not there."""
         page = asked_page(call.query) if self.paged else None
         found = [chunk async for chunk in in_slices(in_chunks(items, LOOKED_AT_AT_ONCE))]
         if page is None:
-            return of_pieces([piece async for piece in self._pieces(call, await self._ordered(call, found), "[", "]")])
+            return await of_generated(self._pieces(call, await self._ordered(call, found), "[", "]"))
         total = sum(map(len, found))
         if page.filters:
             name, broker = self.columns[self.searched], call.broker
@@ -117,7 +119,7 @@ class List(Generic[Item]):
             f'],"page":{page.number},"page_count":{-(-count // page.size)},"page_size":{page.size},'
             f'"total_count":{total}}}'
         )
-        return of_pieces([piece async for piece in self._pieces(call, shown, begin, end)])
+        return await of_generated(self._pieces(call, shown, begin, end))
 
     def row(self, item: Item, broker: Broker) -> dict[str, Any]:
         """All that is said of one item."""
@@ -160,13 +162,14 @@ class List(Generic[Item]):
             for _, _, values in known
         ]
 
-    async def _pieces(self, call: Call, items: Iterable[Item], begin: str, end: str) -> AsyncIterator[bytes]:
+    async def _pieces(self, call: Call, items: Iterable[Item], begin: str, end: str) -> AsyncGenerator[bytes]:
         broker = call.broker
         columns = asked_for(call.query)
         shown = [(name, extract) for name, extract in self.columns.items() if columns is None or name in columns]
         gathered: list[str] = []
         size = 0
-        async for chunk in in_slices(in_chunks(items, SHOWN_AT_ONCE)):
+        at_once = SHOWN_AT_ONCE if asked_ranges(call.query) == NO_SAMPLES else 1
+        async for chunk in in_slices(in_chunks(items, at_once)):
             rows = extracted([row_of(item, broker, shown) for item in chunk], columns)
             gathered.append(encoded(rows)[1:-1])
             size += len(gathered[-1])

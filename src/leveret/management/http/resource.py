@@ -13,8 +13,18 @@ from typing import Any, Final, TypeAlias
 
 from leveret.broker.users import User
 from leveret.management.http.access import anybody, authenticate
-from leveret.management.http.answers import JSON, Answer, Send, Streamed, of_json, of_refusal, send_answer
-from leveret.management.http.call import Call, Receive
+from leveret.management.http.answers import (
+    JSON,
+    Answer,
+    Receive,
+    Send,
+    Streamed,
+    of_json,
+    of_refusal,
+    send_answer,
+    send_stream,
+)
+from leveret.management.http.call import Call
 from leveret.management.http.columns import asked_for, extracted
 from leveret.management.http.errors import Refused, method_not_allowed, object_not_found
 from leveret.management.node import Node
@@ -23,7 +33,7 @@ log: Final = logging.getLogger("leveret.management")
 
 Handler: TypeAlias = Callable[[Call], Awaitable[object]]
 
-KNOWN_METHODS: Final = ("HEAD", "GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE")
+KNOWN_METHODS: Final = ("HEAD", "GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 NOBODY: Final = User("", "", "", ())
 
 
@@ -70,7 +80,10 @@ class Resource:
         except Exception:
             log.exception("internal error in %s %s", scope["method"], self.path)
             answer = of_refusal(Refused(500, "internal_server_error", "internal error"))
-        await send_answer(answer, send, scope["method"] != "HEAD")
+        if isinstance(answer, Streamed):
+            await send_stream(answer, receive, send, scope["method"] != "HEAD")
+        else:
+            await send_answer(answer, send, scope["method"] != "HEAD")
 
     async def _answer(self, scope: MutableMapping[str, Any], receive: Receive) -> Answer | Streamed:
         method = scope["method"]

@@ -7,7 +7,7 @@ import binascii
 from collections.abc import Iterator
 from typing import Any, Final
 
-from leveret.broker.passwords import NO_PASSWORD, SHA256, InvalidHash, algorithm_named
+from leveret.broker.passwords import NO_PASSWORD, InvalidHash, algorithm_named, algorithm_of
 from leveret.broker.users import User
 from leveret.management.http.access import administrator
 from leveret.management.http.bodies import short_text
@@ -85,7 +85,8 @@ async def put_user(call: Call) -> None:
             users.set_tags(name, tags)
     else:
         try:
-            users.put(name, hash_of(password_hash), algorithm_of(body), tags)
+            password_hash = hash_of(password_hash)
+            users.put(name, password_hash, algorithm_in(body, password_hash), tags)
         except InvalidHash as error:
             raise bad_request(str(error)) from None
     await call.committed()
@@ -117,10 +118,11 @@ def hash_of(value: object) -> str:
     return value
 
 
-def algorithm_of(body: dict[str, Any]) -> str:
-    """The algorithm of a password hash. Refused if there is no such one."""
+def algorithm_in(body: dict[str, Any], password_hash: str) -> str:
+    """The algorithm of a password hash, by its size if it isn't named. Refused if there is no such one."""
     try:
-        return algorithm_named(str(body.get("hashing_algorithm", SHA256)))
+        named = body.get("hashing_algorithm")
+        return algorithm_of(password_hash) if named is None else algorithm_named(str(named))
     except InvalidHash as error:
         raise bad_request(str(error)) from None
 

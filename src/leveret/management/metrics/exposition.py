@@ -18,6 +18,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
+from leveret.amqp.text import well_formed
 from leveret.management.http.slices import in_chunks
 from leveret.management.metrics.families import COUNTER, Description
 from leveret.management.metrics.node_metrics import Measured, Valued
@@ -50,13 +51,13 @@ def text_of_labels(labels: Mapping[str, str]) -> str:
 
 
 def pieces_of(prefix: str, description: Description, samples: Iterable[Sample]) -> Iterator[bytes]:
-    """The text of one metric. What is not UTF-8 in a name becomes a question mark."""
+    """The text of one metric."""
     name = prefix + description.name
     family = name.removesuffix(TOTAL) if description.kind == COUNTER else name
     yield generate_latest(Collected([Metric(family, description.help, description.kind)]))
     for chunk in in_chunks(samples, SAMPLES):
         lines = [f"{name}{labels} {number_text(value)}\n" for labels, value in chunk]
-        yield "".join(lines).encode("utf-8", "replace")
+        yield well_formed("".join(lines)).encode()
 
 
 def text_of(prefix: str, metrics: Iterable[Valued]) -> bytes:

@@ -10,19 +10,16 @@ None of it outlasts the process: a node that is started serves, as RabbitMQ's do
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from typing import Final
 
 from leveret.broker.broker import Broker
 from leveret.server.amqp_listeners import AmqpListeners
-from leveret.server.control_request import ChangeRefused
+from leveret.server.control_request import ChangeRefused, Operation, Request
 from leveret.server.listener import CannotListen
 
 log: Final = logging.getLogger("leveret")
 
 REASON: Final = "Node was put into maintenance mode"  # RabbitMQ's, for clients
-
-Request = Mapping[str, object]
 
 
 class Maintenance:
@@ -31,14 +28,20 @@ class Maintenance:
     def __init__(self, broker: Broker, listeners: AmqpListeners) -> None:
         self._broker: Final = broker
         self._listeners: Final = listeners
+        self.commands: Final[dict[str, Operation]] = {
+            "suspend_listeners": self._suspend_listeners,
+            "resume_listeners": self._resume_listeners,
+            "drain": self._drain,
+            "revive": self._revive,
+        }
 
-    def suspend_listeners(self, _request: Request) -> dict[str, object]:
+    def _suspend_listeners(self, _request: Request) -> dict[str, object]:
         """Take no more clients; those that there are stay."""
         self._listeners.suspend()
         log.warning("Suspended all listeners and will no longer accept client connections")
         return {}
 
-    def resume_listeners(self, _request: Request) -> dict[str, object]:
+    def _resume_listeners(self, _request: Request) -> dict[str, object]:
         """Take clients again. Raises ChangeRefused if an address can't be had any more."""
         try:
             self._listeners.resume()
@@ -47,20 +50,20 @@ class Maintenance:
         log.warning("Resumed all listeners and will accept client connections again")
         return {}
 
-    def drain(self, request: Request) -> dict[str, object]:
+    def _drain(self, request: Request) -> dict[str, object]:
         """Suspend the listeners and close all connections."""
         log.warning("This node is being put into maintenance (drain) mode")
         self._broker.under_maintenance = True
-        self.suspend_listeners(request)
+        self._suspend_listeners(request)
         connections = list(self._broker.connections)
         for connection in connections:
             connection.force_close(REASON)
         log.warning("Closed %d local client connections", len(connections))
         return {}
 
-    def revive(self, request: Request) -> dict[str, object]:
-        """Serve again. Raises ChangeRefused as `resume_listeners` does, and then maintenance goes on."""
-        self.resume_listeners(request)
+    def _revive(self, request: Request) -> dict[str, object]:
+        """Serve again. Raises ChangeRefused as `_resume_listeners` does, and then maintenance goes on."""
+        self._resume_listeners(request)
         self._broker.under_maintenance = False
         log.warning("This node is back from maintenance (drain) mode")
         return {}

@@ -1,44 +1,36 @@
-"""The requests of the control socket that change something: policies, limits, tracing, and what `control_access` has.
-
-A change is answered when it is in effect everywhere and on the disk. It is made in a tick, like all work of the
-broker; policies are applied in slices of a few milliseconds, between which the broker works.
-"""
+"""The requests of the control socket that change policies, limits and tracing."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Mapping
 from typing import Final
 
 from leveret.broker.broker import Broker
 from leveret.broker.erlang_terms import printed
-from leveret.broker.events import CLI_USER
 from leveret.broker.limits import OF_USERS, OF_VHOSTS, InvalidLimits, valid_limits
 from leveret.broker.policy import InvalidPolicy, make_policy
 from leveret.broker.users import User
 from leveret.broker.vhost import VirtualHost
 from leveret.management import json_values
 from leveret.management.json_values import NotJson
-from leveret.server.control_access import AccessChanges
-from leveret.server.control_request import BadRequest, ChangeRefused, no_such_user, no_such_vhost, text_of
+from leveret.server.control_request import (
+    BadRequest,
+    Change,
+    ChangeRefused,
+    Request,
+    no_such_user,
+    no_such_vhost,
+    text_of,
+)
 
-SLICE: Final = 0.002  # seconds of work before the broker has its turn
 ALL_LIMITS: Final = "all"
 
 
-class Changes:
-    """Makes changes in a broker. `begin_tick` has the broker's tick begin."""
+class PolicyChanges:
+    """Changes policies and limits, and switches tracing, in a broker."""
 
-    def __init__(
-        self,
-        broker: Broker,
-        begin_tick: Callable[[], None],
-        others: Mapping[str, Callable[[Mapping[str, object]], VirtualHost | None]],
-    ) -> None:
-        """`others` are the commands that are made elsewhere."""
+    def __init__(self, broker: Broker) -> None:
         self._broker: Final = broker
-        self._begin_tick: Final = begin_tick
-        self._commands: Final[dict[str, Callable[[Mapping[str, object]], VirtualHost | None]]] = {
+        self.commands: Final[dict[str, Change]] = {
             "set_policy": self._set_policy,
             "set_operator_policy": self._set_policy,
             "clear_policy": self._clear_policy,
@@ -49,34 +41,11 @@ class Changes:
             "clear_user_limits": self._clear_user_limits,
             "trace_on": self._trace,
             "trace_off": self._trace,
-            **AccessChanges(broker).commands,
-            **others,
         }
-
-    def has(self, command: str) -> bool:
-        """Whether a request with this command is for here."""
-        return command in self._commands
-
-    async def make(self, command: str, request: Mapping[str, object]) -> None:
-        """Make a change; it is in effect and on the disk when this returns. Raises ChangeRefused, BadRequest."""
-        loop = asyncio.get_running_loop()
-        self._begin_tick()
-        self._broker.events.act_as(CLI_USER)
-        vhost = self._commands[command](request)
-        committed = asyncio.Event()
-        self._broker.store.when_committed(committed.set)
-        if vhost is not None:
-            until = loop.time() + SLICE
-            for _ in vhost.reapply_policies():
-                if loop.time() >= until:
-                    await asyncio.sleep(0)
-                    self._begin_tick()
-                    until = loop.time() + SLICE
-        await committed.wait()
 
     # policies
 
-    def _set_policy(self, request: Mapping[str, object]) -> VirtualHost:
+    def _set_policy(self, request: Request) -> VirtualHost:
         operator = request.get("command") == "set_operator_policy"
         name, pattern = text_of(request, "name"), text_of(request, "pattern")
         apply_to, priority = text_of(request, "apply_to"), request.get("priority")
@@ -91,14 +60,14 @@ class Changes:
         vhost.policies.set(policy, operator)
         return vhost
 
-    def _clear_policy(self, request: Mapping[str, object]) -> VirtualHost:
+    def _clear_policy(self, request: Request) -> VirtualHost:
         operator = request.get("command") == "clear_operator_policy"
         vhost = self._broker.vhosts.get(text_of(request, "vhost"))
         if vhost is None or not vhost.policies.clear(text_of(request, "name"), operator):
             raise ChangeRefused("Parameter does not exist")
         return vhost
 
-    def _vhost(self, request: Mapping[str, object]) -> VirtualHost:
+    def _vhost(self, request: Request) -> VirtualHost:
         name = text_of(request, "vhost")
         vhost = self._broker.vhosts.get(name)
         if vhost is None:
@@ -107,7 +76,7 @@ class Changes:
 
     # limits
 
-    def _set_vhost_limits(self, request: Mapping[str, object]) -> None:
+    def _set_vhost_limits(self, request: Request) -> None:
         definition = decoded(text_of(request, "definition"))
         try:
             limits = valid_limits(definition, OF_VHOSTS, "limits")
@@ -115,13 +84,13 @@ class Changes:
             raise validation_failed(str(error)) from None
         self._broker.set_vhost_limits(self._vhost(request), limits)
 
-    def _clear_vhost_limits(self, request: Mapping[str, object]) -> None:
+    def _clear_vhost_limits(self, request: Request) -> None:
         vhost = self._broker.vhosts.get(text_of(request, "vhost"))
         if vhost is None or not vhost.usage.limits:
             raise ChangeRefused("Parameter does not exist")
         self._broker.set_vhost_limits(vhost, {})
 
-    def _set_user_limits(self, request: Mapping[str, object]) -> None:
+    def _set_user_limits(self, request: Request) -> None:
         """Unlike those of a virtual host, the limits that are not named stay as they are."""
         definition = decoded(text_of(request, "definition"))
         try:
@@ -131,7 +100,7 @@ class Changes:
         user = self._user(request)
         self._broker.users.set_limits(user.name, {**user.usage.limits, **limits})
 
-    def _clear_user_limits(self, request: Mapping[str, object]) -> None:
+    def _clear_user_limits(self, request: Request) -> None:
         """Clear one limit, also one that is not set or not known, or all of them."""
         cleared = text_of(request, "limit")
         user = self._user(request)
@@ -139,7 +108,7 @@ class Changes:
         limits = {name: value for name, value in kept.items() if name != cleared}
         self._broker.users.set_limits(user.name, limits)
 
-    def _user(self, request: Mapping[str, object]) -> User:
+    def _user(self, request: Request) -> User:
         name = text_of(request, "user")
         user = self._broker.users.find(name)
         if user is None:
@@ -148,7 +117,7 @@ class Changes:
 
     # tracing
 
-    def _trace(self, request: Mapping[str, object]) -> None:
+    def _trace(self, request: Request) -> None:
         self._vhost(request).firehose.switch(request.get("command") == "trace_on")
 
 
