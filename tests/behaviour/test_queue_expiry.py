@@ -31,6 +31,7 @@ from tests.behaviour.expectations import (
 from tests.behaviour.raw_connection import RawConnection
 
 PERIOD = 150
+LONG_PERIOD = 600  # in which a client on a busy machine uses a queue again for certain
 SELDOM = leveret_only("RabbitMQ looks at its quorum queues only every few seconds")
 
 
@@ -161,8 +162,8 @@ def test_an_auto_delete_queue_that_had_no_consumer_expires(
 def test_what_renews_the_time(
     channel: BlockingChannel, watch: Watch, names: Names, use: Callable[[BlockingChannel, str], None]
 ) -> None:
-    used = declare(channel, names.queue("used"))
-    unused = declare(channel, names.queue("unused"))
+    used = declare(channel, names.queue("used"), LONG_PERIOD)
+    unused = declare(channel, names.queue("unused"), LONG_PERIOD)
 
     def unused_has_gone() -> bool:
         use(channel, used)
@@ -174,12 +175,12 @@ def test_what_renews_the_time(
 
 
 def test_a_redeclare_renews_the_time(channel: BlockingChannel, watch: Watch, names: Names) -> None:
-    used = declare(channel, names.queue("used"))
-    unused = declare(channel, names.queue("unused"))
+    used = declare(channel, names.queue("used"), LONG_PERIOD)
+    unused = declare(channel, names.queue("unused"), LONG_PERIOD)
     publish(channel, used, "kept")
 
     def unused_has_gone() -> bool:
-        declare(channel, used)
+        declare(channel, used, LONG_PERIOD)
         return not watch.sees(unused)
 
     wait_until(unused_has_gone)

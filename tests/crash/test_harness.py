@@ -17,10 +17,10 @@ BINDING = ("binding", EXCHANGE[1], QUEUE[1])
 
 
 def cut_the_log(data_dir: Path) -> None:
-    """Lose the last third of the messages, as if they had never been written."""
-    newest = max(data_dir.glob("messages/*.log"))
-    with newest.open("r+b") as file:
-        file.truncate(newest.stat().st_size * 2 // 3)
+    """Lose the last third of each segment, as if it had never been written: the newest alone may be just begun."""
+    for path in data_dir.glob("messages/*.log"):
+        with path.open("r+b") as file:
+            file.truncate(path.stat().st_size * 2 // 3)
 
 
 def forget_what_was_settled(data_dir: Path) -> None:

@@ -407,7 +407,7 @@ def test_random_lives(tmp_path_factory: pytest.TempPathFactory, steps: list[tupl
     rig = Rig(tmp_path_factory.mktemp("delays"), segment_size=3000).start()
     declare(rig)
     client = rig.client()
-    due: dict[int, float] = {}
+    due: dict[int, int] = {}  # milliseconds, of which the broker counts whole ones
     transient: set[int] = set()
     at_rest: set[int] = set()  # not on their way to the disk
     count = 0
@@ -415,7 +415,7 @@ def test_random_lives(tmp_path_factory: pytest.TempPathFactory, steps: list[tupl
     def take() -> None:
         rig.finish()
         came = arrived(rig)
-        assert sorted(came) == sorted(number for number in due if due[number] <= rig.time_of_day)
+        assert sorted(came) == sorted(number for number in due if due[number] <= int(rig.time_of_day * 1000))
         in_order = [number for number in came if number in at_rest]
         assert in_order == sorted(in_order, key=lambda number: due[number])
         at_rest.update(due)
@@ -427,7 +427,7 @@ def test_random_lives(tmp_path_factory: pytest.TempPathFactory, steps: list[tupl
         if what == "delay":
             count += 1
             delay(rig, client, count, values[0], bool(values[1]), 100)
-            due[count] = rig.time_of_day + values[0] / 1000
+            due[count] = int(rig.time_of_day * 1000) + values[0]
             if not values[1]:
                 transient.add(count)
         elif what == "pass":
@@ -443,6 +443,7 @@ def test_random_lives(tmp_path_factory: pytest.TempPathFactory, steps: list[tupl
             rig.store.residency.queue_limit = values[0]
         else:
             take()
+            rig.finish()  # that it was taken is written, or it would come again
             rig = restarted(rig, values[0] / 1000 + 0.0005)
             client = rig.client()
             due = {number: at for number, at in due.items() if number not in transient}

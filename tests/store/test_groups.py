@@ -288,7 +288,7 @@ def test_a_group_settles_a_message_of_its_own_batch(rig: Rig) -> None:
     rig.publish(client, [queue], 3)
     rig.commit(client)
     rig.tick()
-    rig.rest()  # the definitions too, which are none of the group's
+    rig.rest()  # the definition of the queue is on its way beside it
     rig.turn(WRITER)
     assert found_after(rig, rig.memory.killed()) == {"queue": [2, 3]}
     rig.finish()

@@ -351,8 +351,9 @@ class StoreMachine(RuleBasedStateMachine):
         self.tick()
 
     def check_live(self) -> None:
-        """With nothing under way the store counts just what there is."""
+        """With nothing under way the store counts just what there is, and what is settled when it has been synced."""
         count = sum(segment.live for segment in self.rig.log.segments.values())
+        count -= len(self.rig.log._unsynced_settles)
         wanted = sum(
             entry.persistent and entry.settled == NEVER
             for name, entries in self.ledger.queues.items()

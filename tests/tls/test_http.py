@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from tests.ctl.conftest import leveretctl_here
 from tests.http.client import Api
 from tests.support.broker_process import BrokerProcess
 from tests.support.certificates import Authority, Issued
@@ -56,6 +57,21 @@ def test_the_api_is_there_with_tls_and_without(tmp_path: Path, authority: Author
             listeners = overview["listeners"]
             assert [each["port"] for each in overview["contexts"]] == [str(each["port"]) for each in listeners[1:]]
             assert [each["protocol"] for each in listeners] == ["amqp", "http", "https", "http/prometheus"]
+
+
+def test_leveretctl_trusts_an_authority_that_the_environment_names(
+    tmp_path: Path, authority: Authority, server: Issued, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    with with_https(tmp_path, server) as broker:
+        found = HTTPS.search(broker.log_path.read_text())
+        assert found
+        arguments = ("--url", f"https://guest:guest@localhost:{found[1]}", "-q", "ping")
+        strange = leveretctl_here(*arguments, data_dir=tmp_path)
+        assert (strange.returncode, "certificate verify failed" in strange.stderr) == (69, True)
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority.certfile))
+        trusted = leveretctl_here(*arguments, data_dir=tmp_path)
+        assert (trusted.returncode, trusted.stdout) == (0, "Ping succeeded\n")
 
 
 def test_a_new_certificate_is_shown_there_too(tmp_path: Path, authority: Authority, stranger: Authority) -> None:

@@ -16,8 +16,6 @@ import re
 from collections.abc import Iterator
 from typing import Final, TypeAlias
 
-from leveret.amqp.text import well_formed
-
 Cell: TypeAlias = "str | int | float | bool | list[Cell] | None"
 Row: TypeAlias = list[Cell]
 
@@ -79,7 +77,12 @@ def json_row(columns: list[str], row: Row) -> str:
 
 def json_text(value: object) -> str:
     """A value as JSON on one line."""
-    return well_formed(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    if not NOT_UTF_8.search(text):
+        return text
+    from leveret.amqp.text import well_formed  # with which all of the broker is loaded
+
+    return well_formed(text)
 
 
 def json_value(value: Cell) -> object:
